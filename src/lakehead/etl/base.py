@@ -1,0 +1,107 @@
+"""What an ETL engine is: one prepared source file and a contract in, staged files and counts out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lakehead.contract import Contract
+from lakehead.model import ObjectVersion
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """One object version to load. `attempt` is unique to this try; `execution` is the workflow execution behind it.
+
+    `force` loads the version again even where it is committed already (a replay).
+    """
+
+    dataset: str
+    source: ObjectVersion
+    execution: str
+    attempt: str
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A file an engine wrote. `partition` is its Hive path, `order_date=2025-01-01` (`""` where there is none)."""
+
+    path: Path
+    partition: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineResult:
+    """What an engine made of a source: the files it staged and what became of every row."""
+
+    rows_read: int
+    rows_committed: int
+    rows_quarantined: int
+    files: tuple[StagedFile, ...]
+    quarantine: StagedFile | None
+    reasons: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedFile:
+    """A data file named by a commit record."""
+
+    key: str
+    partition: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRecord:
+    """The one truth about an object: which version of it is loaded, and which files hold its rows.
+
+    Stored as JSON at `_lakehead/commits/<dataset>/<object_id>.json` in the processed bucket. With `onRewrite: append`
+    `files` also holds the files of earlier versions, so that it always is the whole of what the object contributes.
+    """
+
+    dataset: str
+    object_id: str
+    source: ObjectVersion
+    content_sha256: str
+    contract_version: str
+    contract_sha256: str
+    engine: str
+    execution: str
+    attempt: str
+    committed_at: str
+    rows_read: int
+    rows_committed: int
+    rows_quarantined: int
+    files: tuple[CommittedFile, ...]
+    quarantine: tuple[CommittedFile, ...]
+    schema: tuple[tuple[str, str], ...]
+    reasons: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """How a job ended: `committed`, `unchanged` (this version was committed before), `superseded` (a newer one was)."""
+
+    outcome: str
+    record: CommitRecord
+    commit_key: str
+
+
+class Engine(Protocol):
+    """Loads one local source file by a contract. Writes below `staging` only, and nothing is visible before the commit."""
+
+    name: str
+
+    def load(self, source: Path, contract: Contract, *, origin: ObjectVersion, staging: Path) -> EngineResult:
+        """Read `source`, stage Parquet files and the quarantine file, and account for every row.
+
+        `origin` says where the bytes come from, for messages and the quarantine. Deterministic: the same bytes and
+        contract give the same files. Raises SourceError for a file that cannot be loaded.
+        """

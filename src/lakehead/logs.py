@@ -1,0 +1,61 @@
+"""Structured logs: one JSON line per event, with the execution and object it belongs to in every line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.handlers
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+
+_context: ContextVar[dict[str, str]] = ContextVar("lakehead_log_context", default={})  # noqa: B039 (never mutated)
+
+
+@contextlib.contextmanager
+def log_context(**fields: str) -> Iterator[None]:
+    """Add fields (execution, object, dataset, ...) to every line logged inside the block, in this thread or task."""
+    token = _context.set({**_context.get(), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+class _ContextFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        context = _context.get()
+        record.execution = context.get("execution")
+        record.object = context.get("object")
+        for name, value in context.items():
+            setattr(record, name, value)
+        return True
+
+
+def json_handler(handler: logging.Handler) -> logging.Handler:
+    """Make a handler write JSON lines: timestamp (UTC), level, logger, message, execution, object, and extras."""
+    from pythonjsonlogger.json import JsonFormatter
+
+    handler.setFormatter(
+        JsonFormatter(
+            "{levelname}{name}{message}",
+            style="{",
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp=True,
+        )
+    )
+    handler.addFilter(_ContextFilter())
+    return handler
+
+
+def log_to_file(path: Path, *, level: int = logging.INFO) -> logging.Handler:
+    """Write Lakehead's logs as JSON lines to a file that rotates at 32 MiB, five kept. Returns the handler."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = json_handler(
+        logging.handlers.RotatingFileHandler(path, maxBytes=32 << 20, backupCount=5, encoding="utf-8", delay=True)
+    )
+    logger = logging.getLogger("lakehead")
+    logger.setLevel(level)
+    logger.addHandler(handler)
+    logger.propagate = False
+    return handler

@@ -1,0 +1,75 @@
+"""The object store protocol: buckets of objects under keys, with conditional puts. S3's semantics, in small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store knows of an object without reading it.
+
+    `etag` identifies the bytes; a listing may leave it empty where it would have to read them (head() fills it).
+    `fingerprint` changes whenever the object may have changed and costs nothing to read.
+    `sequencer` orders the versions of one key (hexadecimal).
+    """
+
+    bucket: str
+    key: str
+    size: int
+    last_modified: datetime
+    fingerprint: str
+    etag: str = ""
+    sequencer: str = ""
+    version_id: str = ""
+
+
+class ObjectStore(Protocol):
+    """Buckets of objects. Every method may raise StorageUnavailable, BucketNotFound and InvalidKey."""
+
+    def head(self, bucket: str, key: str, *, version_id: str = "") -> ObjectInfo:
+        """The object's information, etag included. Raises ObjectNotFound."""
+
+    def list(self, bucket: str, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """The bucket's objects whose key begins with `prefix`, in the order of their keys' UTF-8 bytes.
+
+        Unfinished puts are never listed. The etag may be empty.
+        """
+
+    def get(self, bucket: str, key: str, *, version_id: str = "") -> bytes:
+        """The whole object. For small ones: records, contracts. Raises ObjectNotFound."""
+
+    def get_with_etag(self, bucket: str, key: str) -> tuple[bytes, str]:
+        """The whole object and the etag to make a conditional put with. Raises ObjectNotFound."""
+
+    def open(self, bucket: str, key: str, *, version_id: str = "") -> BinaryIO:
+        """The object as a stream of bytes, closed by the caller. Raises ObjectNotFound."""
+
+    def local_path(self, bucket: str, key: str) -> Path | None:
+        """Where the object lies on this machine, if it does; None for a remote store. Never to be written to."""
+
+    def staging_dir(self, bucket: str, attempt: str) -> Path:
+        """An empty local directory for an attempt's files, on the same device as the bucket where that is possible."""
+
+    def put(self, bucket: str, key: str, data: bytes, *, if_none_match: bool = False, if_match: str = "") -> ObjectInfo:
+        """Write an object atomically and durably.
+
+        `if_none_match`: only where no object is; `if_match`: only over the object with this etag. Otherwise
+        PreconditionFailed.
+        """
+
+    def put_file(self, bucket: str, key: str, source: Path, *, move: bool = False) -> ObjectInfo:
+        """Write a file as an object, atomically and durably; with `move` the source is consumed (a rename if it can)."""
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    def create_bucket(self, bucket: str) -> None:
+        """Make a bucket; one that is there is no error."""
+
+    def uri(self, bucket: str, key: str) -> str:
+        """A name a person can use to find the object: a path or an s3:// address."""
