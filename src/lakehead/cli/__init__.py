@@ -1,1 +1,5 @@
-"""cli"""
+"""The `lakehead` command."""
+
+from lakehead.cli.app import main
+
+__all__ = ["main"]

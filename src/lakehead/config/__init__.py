@@ -56,6 +56,7 @@ class LakeConfig:
     memory_limit: str
     threads: int
     concurrency: int
+    max_executions: int
     poll_seconds: float
     settle_seconds: float
     reconcile_seconds: float

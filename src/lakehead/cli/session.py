@@ -1,0 +1,108 @@
+"""What one run of the command line knows: the options, and from them the settings, the lake and the two streams."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from lakehead.config import LakeConfig
+    from lakehead.lake import Lake
+
+
+@dataclass
+class Session:
+    """The options of this run. `settings` holds KEY=VALUE texts."""
+
+    lake: Path | None = None
+    env: str | None = None
+    output: str = "table"
+    settings: tuple[str, ...] = ()
+    log_level: str | None = None
+    quiet: bool = False
+    debug: bool = False
+    log_file: Path | None = field(default=None, init=False)
+
+    def config(self) -> LakeConfig:
+        """The settings that hold for this run. Raises ConfigError."""
+        from lakehead.config import load_config
+
+        overrides: dict[str, Any] = {}
+        for pair in self.settings:
+            name, equals, value = pair.partition("=")
+            if not equals:
+                raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--set")
+            overrides[name.strip().replace("-", "_")] = value
+        return load_config(
+            self.lake, self.env, {**overrides, "log_level": self.log_level or overrides.get("log_level")}
+        )
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Lake]:
+        """The lake, open for the length of the block, with its log file."""
+        import logging
+
+        from lakehead.lake import Lake
+        from lakehead.logs import log_to_file
+
+        config = self.config()
+        handler = log_to_file(config.log_file, level=logging.getLevelNamesMapping()[config.log_level.upper()])
+        self.log_file = config.log_file
+        try:
+            with Lake.open(config) as lake:
+                yield lake
+        finally:
+            logging.getLogger("lakehead").removeHandler(handler)
+            handler.close()
+
+    def show(self, value: Any) -> None:
+        """Print a command's answer to stdout in the chosen form."""
+        from lakehead.cli.render import render
+
+        render(value, self.output)
+
+    def say(self, text: str) -> None:
+        """A remark on stderr, unless --quiet."""
+        if not self.quiet:
+            from lakehead.cli.render import printable
+
+            click.echo(printable(text, keep="\n"), err=True)
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """A progress bar on stderr; invisible where stderr is no terminal or --quiet was given."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, disable=self.quiet or not console.is_terminal, transient=True) as bar:
+            yield bar
+
+
+def current() -> Session:
+    """The session of the running command."""
+    session = click.get_current_context().find_root().obj
+    assert isinstance(session, Session)
+    return session
+
+
+def silence_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's own flush at exit does not complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
