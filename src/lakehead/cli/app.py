@@ -61,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from lakehead.cli.failure import report
 
         return report(error, session)
+    finally:
+        session.close()
     return code if isinstance(code, int) else 0
 
 

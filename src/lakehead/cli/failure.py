@@ -49,9 +49,9 @@ def _usage(error: click.ClickException, session: Session) -> int:
 
 
 def _unexpected(error: BaseException, session: Session) -> int:
-    logging.getLogger("lakehead.cli").error("unexpected error", exc_info=error)
     hint = "Run it again with --debug to see where."
     if session.log_file is not None:
+        logging.getLogger("lakehead.cli").error("unexpected error", exc_info=error)
         hint = f"The details are in {session.log_file}; --debug shows them here."
     message = f"unexpected {type(error).__name__}: {error}. This is a fault in Lakehead."
     _tell({"error": type(error).__name__, "message": message, "hint": hint, "where": {}}, session)

@@ -19,7 +19,23 @@ OUTPUTS = ("table", "json", "csv", "parquet")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
-class LazyGroup(click.Group):
+class SuggestingGroup(click.Group):
+    """A group that answers a misspelt command with the nearest one there is."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name. Raises click.UsageError with the nearest name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            raise click.UsageError(error.message + (f' Did you mean "{near[0]}"?' if near else ""), ctx) from None
+
+
+class LazyGroup(SuggestingGroup):
     """A group whose commands are named by a table: name -> (module, one-line help). The module holds `command`."""
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **options: Any) -> None:
@@ -53,7 +69,7 @@ class Command(click.Command):
         self.epilog = self.epilog or "--lake, --env, --output and the other options of lakehead may stand here too."
 
 
-class Group(click.Group):
+class Group(SuggestingGroup):
     """A group of such commands."""
 
     command_class = Command

@@ -90,7 +90,9 @@ def write_table(listing: Listing) -> None:
     if not rows:
         click.echo(printable(listing.empty, keep="\n"))
         return
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100_000, highlight=False, soft_wrap=False)
+    terminal = sys.stdout.isatty()
+    out = sys.stdout if terminal else io.StringIO()
+    console = Console(file=out, width=None if terminal else 100_000, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for index, name in enumerate(listing.names):
         numbers = all(isinstance(row[index], int | float | Decimal | None) for row in rows)
@@ -98,6 +100,8 @@ def write_table(listing: Listing) -> None:
     for row in rows:
         table.add_row(*(Text(plain(cell), style=_style(cell)) for cell in row))
     console.print(table)
+    if isinstance(out, io.StringIO):
+        click.echo("\n".join(line.rstrip() for line in out.getvalue().splitlines()))
     if listing.footer:
         click.echo(printable(listing.footer, keep="\n"))
 

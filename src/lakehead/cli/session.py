@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from logging import Handler
+
     from rich.progress import Progress
 
     from lakehead.config import LakeConfig
@@ -31,6 +33,7 @@ class Session:
     quiet: bool = False
     debug: bool = False
     log_file: Path | None = field(default=None, init=False)
+    log: Handler | None = field(default=None, init=False)
 
     def config(self) -> LakeConfig:
         """The settings that hold for this run. Raises ConfigError."""
@@ -51,18 +54,25 @@ class Session:
         """The lake, open for the length of the block, with its log file."""
         import logging
 
-        from lakehead.lake import Lake
         from lakehead.logs import log_to_file
 
         config = self.config()
-        handler = log_to_file(config.log_file, level=logging.getLevelNamesMapping()[config.log_level.upper()])
+        self.log = log_to_file(config.log_file, level=logging.getLevelNamesMapping()[config.log_level.upper()])
         self.log_file = config.log_file
-        try:
-            with Lake.open(config) as lake:
-                yield lake
-        finally:
-            logging.getLogger("lakehead").removeHandler(handler)
-            handler.close()
+
+        from lakehead.lake import Lake
+
+        with Lake.open(config) as lake:
+            yield lake
+
+    def close(self) -> None:
+        """Let go of the log file. Last of all, so that an unexpected error is still written to it."""
+        if self.log is not None:
+            import logging
+
+            logging.getLogger("lakehead").removeHandler(self.log)
+            self.log.close()
+            self.log = None
 
     def show(self, value: Any) -> None:
         """Print a command's answer to stdout in the chosen form."""

@@ -135,7 +135,7 @@ def load_config(
     for zone in ("raw", "processed"):
         if values[f"{zone}_bucket"] is None:
             values[f"{zone}_bucket"] = f"{values['name']}-datalake-{zone}-{environment}"
-    values["storage_path"] = (root / Path(values["storage_path"]).expanduser()).resolve()
+    values["storage_path"] = _below(root, values["storage_path"])
     subscriptions = tuple(Subscription(**entry) for entry in document.subscriptions(environment))
     config = LakeConfig(root=root, notify=subscriptions, origins=origins, **values)
     _check_whole(config)
@@ -217,6 +217,14 @@ def _decide(
     if setting.name in stated:
         return stated[setting.name], Origin("file", FILE_NAME)
     return setting.default, Origin("default")
+
+
+def _below(root: Path, stated: str) -> Path:
+    """A path as the file states it, made absolute; `~` is the user's home."""
+    try:
+        return (root / Path(stated).expanduser()).resolve()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise ConfigError(f"storage_path: {error}", key="storage_path", received=stated) from error
 
 
 def _check_whole(config: LakeConfig) -> None:

@@ -123,9 +123,13 @@ class Document:
             raise self.error(place, error.expected, value, key=key) from None
 
     def error(self, place: Place, expected: str, received: Any, *, key: str = "") -> ConfigError:
-        """A ConfigError about the value at a place: what was expected and received, with file and line."""
+        """A ConfigError about the value at a place: what was expected and received, with file and line.
+
+        What a notify entry says may be secret, so it is not repeated.
+        """
+        told = kind(received) if "notify" in place else shown(received)
         return ConfigError(
-            f"{key or _dotted(place)}: expected {expected}, received {shown(received)}",
+            f"{key or _dotted(place)}: expected {expected}, received {told}",
             file=str(self.file),
             line=self.line_of(place),
             key=key or _dotted(place),
@@ -159,11 +163,17 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A received value, short enough for a message, with the kind it is of."""
-    kinds = {bool: "true or false", int: "number", float: "number", str: "text", list: "list", dict: "table"}
+    """A received value, short enough for a message, with the kind it is of; an address with a password is left out."""
+    if isinstance(value, str) and re.search(r"://[^/]*@", value):
+        return kind(value)
     written = repr(value) if not isinstance(value, bool) else str(value).lower()
-    written = written if len(written) <= 60 else written[:57] + "..."
-    return f"{written} ({kinds.get(type(value), type(value).__name__)})"
+    return f"{written if len(written) <= 60 else written[:57] + '...'} ({kind(value)})"
+
+
+def kind(value: Any) -> str:
+    """What TOML calls such a value, in words."""
+    kinds = {bool: "true or false", int: "number", float: "number", str: "text", list: "list", dict: "table"}
+    return kinds.get(type(value), type(value).__name__)
 
 
 def check_text(setting: Setting, value: Any, *, source: str) -> Any:

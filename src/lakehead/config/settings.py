@@ -116,8 +116,8 @@ def slug(value: Any) -> str:
 
 
 def url(value: Any) -> str:
-    """An http or https address, or nothing."""
-    if not isinstance(value, str) or (value and not re.fullmatch(r"https?://[^\s/?#]+\S*", value)):
+    """An http or https address without user and password, or nothing."""
+    if not isinstance(value, str) or (value and not re.fullmatch(r"https?://[^\s/?#@]+(/\S*)?", value)):
         raise Unfit("an address such as http://localhost:9000")
     return text(value)
 
