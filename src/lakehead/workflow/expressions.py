@@ -1,0 +1,201 @@
+"""Values of a definition that are computed: `"key.$": "$.path"`, whole templates, and what they read from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from lakehead.model import Json
+from lakehead.workflow.intrinsics import IntrinsicFailed, IntrinsicSyntaxError, compile_intrinsic, is_intrinsic
+from lakehead.workflow.paths import Path, PathNotFound, PathSyntaxError, compile_path
+
+
+class StateError(Exception):
+    """A state fails: `error` is the name that Retry and Catch match. `location` is the field, in JSONata."""
+
+    def __init__(self, error: str | None, cause: str | None, location: str | None = None) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error = error
+        self.cause = cause
+        self.location = location
+
+
+class RuntimeFault(StateError):
+    """States.Runtime, which nothing catches. The state's name and entry are put before the cause."""
+
+    def __init__(self, cause: str, *, placed: bool = False) -> None:
+        super().__init__("States.Runtime", cause)
+        self.placed = placed
+
+    def at(self, state: str, entered: int) -> RuntimeFault:
+        """The same fault with its place, as AWS words it."""
+        where = f"An error occurred while executing the state '{state}' (entered at the event id #{entered}). "
+        return RuntimeFault(where + str(self.cause), placed=True)
+
+
+class Scope:
+    """What an expression of one state can read: `$` the data, `$$` the context object, `$name` a variable."""
+
+    __slots__ = ("_context", "_random", "data", "states", "variables")
+
+    def __init__(
+        self,
+        data: Json,
+        context: Callable[[], Json],
+        variables: Mapping[str, Json],
+        random: Callable[[], bytes],
+        states: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.data = data
+        self._context = context
+        self.variables = variables
+        self._random = random
+        self.states = states or {}
+
+    def over(self, data: Json) -> Scope:
+        """The same scope with another `$`."""
+        return Scope(data, self._context, self.variables, self._random)
+
+    def with_states(self, **states: Json) -> Scope:
+        """The same scope in which JSONata's `$states` has a `result` or an `errorOutput` too."""
+        return Scope(self.data, self._context, self.variables, self._random, states)
+
+    def read(self, path: Path) -> Json:
+        """The value at a path. Raises PathNotFound."""
+        if path.root == "$":
+            return path.read(self.data)
+        if path.root == "$$":
+            return path.read(self._context())
+        try:
+            value = self.variables[path.root[1:]]
+        except KeyError:
+            raise PathNotFound(f"The variable '{path.root}' does not exist") from None
+        return path.read(value)
+
+    def context(self) -> Json:
+        """The context object."""
+        return self._context()
+
+    def random_bytes(self) -> bytes:
+        """32 bytes from the execution's own stream; a replay of the step gives them again."""
+        return self._random()
+
+
+def random_bytes(seed: str, counter: int) -> bytes:
+    """The counter's 32 bytes of an execution's random stream."""
+    return hashlib.sha256(f"{seed}#{counter}".encode()).digest()
+
+
+Expression: TypeAlias = Callable[[Scope], Json]
+
+
+class ExpressionError(ValueError):
+    """The text of a definition is no path and no intrinsic function."""
+
+
+def compile_expression(text: str, *, field: str = "") -> Expression:
+    """Compile a path or an intrinsic function. Raises ExpressionError.
+
+    Evaluating raises RuntimeFault where a path leads nowhere and StateError where a function fails.
+    """
+    if is_intrinsic(text):
+        return _intrinsic(text)
+    try:
+        path = compile_path(text)
+    except PathSyntaxError as error:
+        raise ExpressionError(str(error)) from error
+
+    def evaluate(scope: Scope) -> Json:
+        try:
+            return scope.read(path)
+        except PathNotFound as error:
+            raise RuntimeFault(_not_found(text, field, scope) if field else str(error)) from error
+
+    return evaluate
+
+
+def _intrinsic(text: str) -> Expression:
+    try:
+        call = compile_intrinsic(text)
+    except IntrinsicSyntaxError as error:
+        raise ExpressionError(str(error)) from error
+
+    def evaluate(scope: Scope) -> Json:
+        try:
+            return call(scope)
+        except PathNotFound as error:
+            raise RuntimeFault(f"The function '{text}' had the following error: {error}") from error
+        except IntrinsicFailed as error:
+            raise StateError("States.IntrinsicFailure", str(error)) from error
+
+    return evaluate
+
+
+def _not_found(text: str, field: str, scope: Scope) -> str:
+    from lakehead.workflow.functions import compact
+
+    shown = compact(scope.data)
+    shown = shown if len(shown) <= 1000 else shown[:1000] + "..."
+    return f"The JSONPath '{text}' specified for the field '{field}' could not be found in the input '{shown}'"
+
+
+def compile_template(value: Json, report: Callable[[str, str], None], path: str) -> Expression | None:
+    """Compile a payload template; None where it is a constant, which can be used as it is.
+
+    Only keys that end in `.$` are computed. `report(path, message)` gets every fault of the template.
+    """
+    if isinstance(value, dict):
+        return _object(value, report, path)
+    if isinstance(value, list):
+        return _list(value, report, path)
+    return None
+
+
+def _object(template: dict[str, Json], report: Callable[[str, str], None], path: str) -> Expression | None:
+    parts: list[tuple[str, Expression | None, Json]] = []
+    for key, value in template.items():
+        where = f"{path}.{key}"
+        if key.endswith(".$"):
+            name = key[:-2]
+            if name in template:
+                report(where, f"the key {name!r} is given twice, with and without .$")
+            if not isinstance(value, str):
+                report(where, "a key that ends in .$ needs a path or an intrinsic function as its value")
+                continue
+            try:
+                parts.append((name, compile_expression(value, field=key), None))
+            except ExpressionError as error:
+                report(where, str(error))
+        else:
+            parts.append((key, compile_template(value, report, where), value))
+    if all(expression is None for _, expression, _ in parts):
+        return None
+    return lambda scope: {
+        name: constant if expression is None else expression(scope) for name, expression, constant in parts
+    }
+
+
+def _list(template: list[Json], report: Callable[[str, str], None], path: str) -> Expression | None:
+    items = [(compile_template(item, report, f"{path}[{index}]"), item) for index, item in enumerate(template)]
+    if all(expression is None for expression, _ in items):
+        return None
+    return lambda scope: [item if expression is None else expression(scope) for expression, item in items]
+
+
+def write_path(document: Json, keys: tuple[str | int, ...], value: Json, text: str) -> Json:
+    """The document with `value` at a reference path. Only what lies on the way is copied.
+
+    Raises StateError States.ResultPathMatchFailure where the document has no place for it.
+    """
+    if not keys:
+        return value
+    key, rest = keys[0], keys[1:]
+    if isinstance(key, str) and (document is None or isinstance(document, dict)):
+        base: dict[str, Any] = document or {}
+        return {**base, key: write_path(base.get(key), rest, value, text)}
+    if isinstance(key, int) and isinstance(document, list) and key < len(document):
+        return [*document[:key], write_path(document[key], rest, value, text), *document[key + 1 :]]
+    raise StateError(
+        "States.ResultPathMatchFailure", f"Unable to apply ReferencePath {text} to input {str(document)[:200]}"
+    )

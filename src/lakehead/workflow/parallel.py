@@ -1,0 +1,48 @@
+"""What a Parallel state does, and how it takes the end of a branch."""
+
+from __future__ import annotations
+
+from lakehead.model import Json
+from lakehead.workflow import payload
+from lakehead.workflow.engine import Frame, Run
+from lakehead.workflow.expressions import StateError
+from lakehead.workflow.states import ParallelState
+
+
+def parallel_state(run: Run, frame: Frame, state: ParallelState) -> None:
+    """Open a frame for every branch, all with the same input."""
+    data = payload.arguments(state, payload.selected(state, run.scope(frame, state)))
+    started = run.record(frame, "ParallelStateStarted")
+    count = len(state.branches)
+    frame["wait"] = {"kind": "parallel", "open": count, "results": [None] * count}
+    for index, branch in enumerate(state.branches):
+        run.open_frame(branch, data, parent=frame, index=index, last=started)
+
+
+def branch_succeeded(run: Run, frame: Frame, branch: Frame, output: Json) -> None:
+    """Keep a branch's output; the last one ends the state."""
+    wait = frame["wait"]
+    wait["results"][branch["index"]] = output
+    wait["open"] -= 1
+    frame["last"] = max(frame["last"], branch["last"])
+    run.drop_frame(branch["id"])
+    if wait["open"] == 0:
+        run.record(frame, "ParallelStateSucceeded", step=False)
+        run.finish(frame, run.state_of(frame), wait["results"])
+
+
+def branch_failed(run: Run, frame: Frame, branch: Frame, error: StateError) -> None:
+    """One failed branch fails the state; the others stop where they are."""
+    frame["last"] = max(frame["last"], branch["last"])
+    halt_others(run, frame)
+    run.fail_state(frame, error, failed_event="ParallelStateFailed")
+
+
+def halt_others(run: Run, frame: Frame) -> None:
+    """Stop the frames below, and record which states were cut off."""
+    for child_id in run.children_of(frame["id"]):
+        child = run.own(child_id)
+        if "halted" not in child:
+            if "entered" in child:
+                run.record(child, f"{run.state_of(child).type}StateAborted")
+            run.halt(child)

@@ -1,0 +1,96 @@
+"""How data flows through one state, from its raw input to its output, in both query languages."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from lakehead.model import Json
+from lakehead.workflow.expressions import RuntimeFault, Scope, write_path
+from lakehead.workflow.retry import Catcher
+from lakehead.workflow.states import ChoiceRule, Number, State
+
+Outcome: TypeAlias = tuple[Json, dict[str, Json] | None]
+"""A state's output, and the variables that it sets."""
+
+
+def selected(state: State, scope: Scope) -> Scope:
+    """The scope behind InputPath."""
+    return scope if state.select is None else scope.over(state.select(scope))
+
+
+def arguments(state: State, scope: Scope) -> Json:
+    """What the state works on: Parameters or Arguments, else the input itself. `scope` is behind InputPath."""
+    return scope.data if state.arguments is None else state.arguments(scope)
+
+
+def finish(state: State, scope: Scope, result: Json) -> Outcome:
+    """The state's output for a result. `scope.data` is the raw input.
+
+    JSONPath: ResultSelector, then ResultPath onto the raw input, then OutputPath. Assign reads the selected result,
+    and both it and OutputPath still see the variables as they were.
+    """
+    if state.jsonata:
+        return _finish_jsonata(state, scope.with_states(result=result), result)
+    chosen = result if state.result_selector is None else state.result_selector(scope.over(result))
+    assigned = None if state.assign is None else state.assign(scope.over(chosen))
+    output = _placed(scope.data, state.result_keys, chosen, state.result_text)
+    return (output if state.output is None else state.output(scope.over(output))), assigned
+
+
+def passed(state: State, scope: Scope) -> Outcome:
+    """The output of a state that has no result of its own (Wait, Succeed, Choice): its input. `scope` is raw."""
+    if state.jsonata:
+        return _finish_jsonata(state, scope, scope.data)
+    inner = selected(state, scope)
+    assigned = None if state.assign is None else state.assign(inner)
+    return (inner.data if state.output is None else state.output(inner)), assigned
+
+
+def chosen(state: State, rule: ChoiceRule, scope: Scope) -> Outcome:
+    """The output of a Choice state by a rule of it; the rule's own Assign and Output count."""
+    inner = scope if state.jsonata else selected(state, scope)
+    assigned = None if rule.assign is None else rule.assign(inner)
+    if state.jsonata:
+        computed = rule.output or state.output
+        return (inner.data if computed is None else computed(inner)), assigned
+    return (inner.data if state.output is None else state.output(inner)), assigned
+
+
+def caught(state: State, catcher: Catcher, scope: Scope, error: dict[str, Json]) -> Outcome:
+    """The output of a state whose error was caught. OutputPath does not apply."""
+    if state.jsonata:
+        inner = scope.with_states(errorOutput=error)
+        assigned = None if catcher.assign is None else catcher.assign(inner)
+        return (error if catcher.output is None else catcher.output(inner)), assigned
+    assigned = None if catcher.assign is None else catcher.assign(scope.over(error))
+    return _placed(scope.data, catcher.result_keys, error, catcher.result_text), assigned
+
+
+def _finish_jsonata(state: State, scope: Scope, result: Json) -> Outcome:
+    assigned = None if state.assign is None else state.assign(scope)
+    return (result if state.output is None else state.output(scope)), assigned
+
+
+def _placed(document: Json, keys: tuple[str | int, ...] | None, value: Json, text: str) -> Json:
+    if keys is None:
+        return document
+    return write_path(document, keys, value, text) if keys else value
+
+
+def number(spec: Number, scope: Scope) -> float:
+    """A numeric field of a Map state; text that holds a number will do. Raises RuntimeFault as AWS words it."""
+    value = spec.value(scope)
+    kind = int if spec.kind == "integer" else float
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        found = kind(value)
+        if isinstance(value, float) and found != value:
+            raise ValueError
+    except (ValueError, OverflowError):
+        shown = "{}" if value == {} else value
+        noun = "integer" if kind is int else "float"
+        raise RuntimeFault(
+            f'The {spec.field} field refers to value "{shown}" which is not a valid {noun}: {spec.text}'
+        ) from None
+    return found
