@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -82,7 +81,7 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
         return click.Option(names, help=help, expose_value=False, callback=_remember, hidden=hidden, **more)
 
     return [
-        option("--lake", metavar="DIR", type=click.Path(path_type=Path), help="The lake's folder (LAKEHEAD_LAKE)."),
+        option("--lake", metavar="DIR", help="The lake's folder (LAKEHEAD_LAKE)."),
         option("--env", metavar="NAME", help="The environment, dev or prod (LAKEHEAD_ENV)."),
         option("--output", "-o", type=click.Choice(OUTPUTS), help="How to print; parquet is for query only."),
         option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another value for one setting."),

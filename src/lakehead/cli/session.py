@@ -7,13 +7,13 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from logging import Handler
+    from pathlib import Path
 
     from rich.progress import Progress
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Session:
     """The options of this run. `settings` holds KEY=VALUE texts."""
 
-    lake: Path | None = None
+    lake: str | None = None
     env: str | None = None
     output: str = "table"
     settings: tuple[str, ...] = ()
@@ -37,6 +37,8 @@ class Session:
 
     def config(self) -> LakeConfig:
         """The settings that hold for this run. Raises ConfigError."""
+        from pathlib import Path
+
         from lakehead.config import load_config
 
         overrides: dict[str, Any] = {}
@@ -45,9 +47,9 @@ class Session:
             if not equals:
                 raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--set")
             overrides[name.strip().replace("-", "_")] = value
-        return load_config(
-            self.lake, self.env, {**overrides, "log_level": self.log_level or overrides.get("log_level")}
-        )
+        if self.log_level:
+            overrides["log_level"] = self.log_level
+        return load_config(Path(self.lake) if self.lake else None, self.env, overrides)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Lake]:
