@@ -282,3 +282,42 @@ def test_a_workflow_document_that_is_none(call: Call, sales: Path, tmp_path: Pat
     file.write_text(text, encoding="utf-8")
     code, _, err = call("--lake", str(sales), "workflow", "validate", str(file))
     assert code in (1, 2) and told in err and "w.json" in err
+
+
+TASK = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:x", "End": True}}}
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "told"),
+    [
+        ({"A": {"output": {"n": 1}}}, 0, '"n": 1'),
+        ({"A": [{"output": 1}]}, 0, '"output": 1'),
+        ({"A": {"outcome": "fail", "error": "X", "cause": "why"}}, 1, '"cause": "why"'),
+        ({}, 2, "no answer is given"),
+        ({"A": 3}, 2, "no answer is given"),
+        ([], 2, "a JSON object"),
+    ],
+)
+def test_workflow_run(call: Call, tmp_path: Path, answers: Any, code: int, told: str) -> None:
+    (tmp_path / "w.json").write_text(json.dumps(TASK), encoding="utf-8")
+    (tmp_path / "a.json").write_text(json.dumps(answers), encoding="utf-8")
+    got, out, err = call("workflow", "run", str(tmp_path / "w.json"), "--answers", str(tmp_path / "a.json"))
+    assert got == code and told in out + err
+
+
+def test_workflow_validate_names_the_fault(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "w.json").write_text(json.dumps(TASK).replace("End", "Ned"), encoding="utf-8")
+    code, _, err = call("workflow", "validate", str(tmp_path / "w.json"))
+    assert code == 1 and "Ned" in err and "$.States.A" in err
+
+
+def test_workflow_graph_draws_every_state_of_the_shipped_document(call: Call, sales: Path) -> None:
+    code, out, _ = call("--lake", str(sales), "workflow", "graph")
+    lines = out.splitlines()
+    assert code == 0 and lines[0] == "stateDiagram-v2"
+    for state in ("Configure", "Load", "RunJob", "NotifyFailure"):
+        assert sum(f'state "{state}" as ' in line for line in lines) == 1
+    named = {line.split()[-1] for line in lines if " as " in line}
+    arrows = [line.split() for line in lines if "-->" in line]
+    assert {end for arrow in arrows for end in (arrow[0], arrow[2])} - {"[*]"} == named
+    assert lines.count("    --") == 1, "the two branches of Load"

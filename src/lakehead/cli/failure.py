@@ -72,7 +72,9 @@ def _tell(told: dict[str, Any], session: Session) -> None:
     where = dict(told["where"])
     if "file" in where and "line" in where:
         where = {"file": f"{where.pop('file')}:{where.pop('line')}", **where}
-    lines += [f"  {name}: {printable(str(value))}" for name, value in where.items()]
+    for name, value in where.items():
+        for entry in value if isinstance(value, list | tuple) else [value]:
+            lines.append(f"  {name}: {printable(str(entry))}")
     if told["hint"]:
         lines.append(f"{click.style('Next:', bold=True)} {printable(told['hint'], keep=chr(10))}")
     click.echo("\n".join(lines), err=True)

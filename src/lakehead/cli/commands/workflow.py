@@ -26,14 +26,7 @@ def command() -> None:
 @click.argument("file", type=FILE, required=False)
 def validate(file: Path | None) -> None:
     """Check a document (the lake's own unless FILE is given)."""
-    from lakehead.workflow import load_definition
-
-    path, document = _document(file)
-    try:
-        load_definition(document)
-    except DefinitionError as error:
-        error.where.setdefault("file", str(path))
-        raise
+    path, document = _valid(file)
     states = len(document["States"])
     current().show(Answer({"file": str(path), "valid": True, "states": states}, [f"{path} is valid: {states} states."]))
 
@@ -42,10 +35,9 @@ def validate(file: Path | None) -> None:
 @click.argument("file", type=FILE, required=False)
 def graph(file: Path | None) -> None:
     """Print a document's states as a mermaid diagram."""
-    from lakehead.workflow.graph import to_mermaid
+    from lakehead.cli.mermaid import to_mermaid
 
-    _, document = _document(file)
-    drawn = to_mermaid(document)
+    drawn = to_mermaid(_valid(file)[1])
     current().show(Answer({"mermaid": drawn}, [drawn]))
 
 
@@ -59,18 +51,19 @@ def run(file: Path, given: str, answers: Path | None) -> None:
     """Run a document in memory, waits skipped, tasks answered from a file. Ends with 1 where it fails."""
     from lakehead.workflow import execute
 
-    _, document = _document(file)
+    _, document = _valid(file)
     told = _load(answers) if answers else {}
     if not isinstance(told, dict):
         raise UsageError("the answers are a JSON object: state name to answer", file=str(answers))
 
     def answer(state_name: str, _request: Any) -> Any:
-        if state_name not in told:
-            raise UsageError(
-                "no answer is given for this state", state=state_name, hint="Add it to the --answers file."
-            )
-        entry = told[state_name]
-        return (entry.pop(0) if len(entry) > 1 else entry[0]) if isinstance(entry, list) and entry else entry
+        entry = told.get(state_name)
+        if isinstance(entry, list) and entry:
+            entry = entry.pop(0) if len(entry) > 1 else entry[0]
+        if not isinstance(entry, dict):
+            hint = 'Add it to the --answers file: {"' + state_name + '": {"output": {}}}'
+            raise UsageError("no answer is given for this state", state=state_name, hint=hint)
+        return entry
 
     result = execute(document, _parse(given, "--input"), answer)
     data = {name: getattr(result, name) for name in ("status", "output", "error", "cause", "history")}
@@ -85,6 +78,18 @@ def _document(file: Path | None) -> tuple[Path, dict[str, Any]]:
     document = _load(path)
     if not isinstance(document, dict):
         raise DefinitionError("a state machine is a JSON object", file=str(path))
+    return path, document
+
+
+def _valid(file: Path | None) -> tuple[Path, dict[str, Any]]:
+    from lakehead.workflow import load_definition
+
+    path, document = _document(file)
+    try:
+        load_definition(document)
+    except DefinitionError as error:
+        error.where["file"] = str(path)
+        raise
     return path, document
 
 
