@@ -68,7 +68,10 @@ _COMPARISONS: dict[str, Check] = {
 _OPERAND_CHECKS: dict[str, tuple[Callable[[Json], bool], str]] = {
     "Numeric": (is_number, "a number"),
     "String": (lambda value: isinstance(value, str), "a string"),
-    "Timestamp": (lambda value: parse_timestamp(value) is not None, "an ISO-8601 timestamp such as 2025-01-03T08:00:00Z"),
+    "Timestamp": (
+        lambda value: parse_timestamp(value) is not None,
+        "an ISO-8601 timestamp such as 2025-01-03T08:00:00Z",
+    ),
     "Boolean": (lambda value: isinstance(value, bool), "true or false"),
 }
 _TYPE_TESTS: dict[str, Callable[[Json], bool]] = {

@@ -8,6 +8,7 @@ from lakehead.errors import DefinitionError
 from lakehead.model import Json
 from lakehead.workflow import fields
 from lakehead.workflow.choice import compile_condition
+from lakehead.workflow.jsonata import compile_jsonata_condition
 from lakehead.workflow.loading import Faults, Reader, constant, member
 from lakehead.workflow.states import (
     ChoiceRule,
@@ -103,7 +104,7 @@ class _Loader:
             return None
         if not 0 < len(name) <= 80:
             self.faults.report(path, "a state's name has 1 to 80 characters")
-        reader = Reader(spec, path, self.faults, jsonata)
+        reader = Reader(spec, path, self.faults, jsonata, outer=jsonata)
         reader.jsonata = jsonata = _language(reader, jsonata, state=True)
         kind = spec.get("Type")
         allowed = (fields.JSONATA if jsonata else fields.JSONPATH).get(kind) if isinstance(kind, str) else None
@@ -201,7 +202,7 @@ class _Loader:
             return ParallelState(**common)
         keys = tuple(f"{reader.path}.Branches[{index}]" for index in range(len(branches)))
         for key, branch in zip(keys, branches, strict=True):
-            self.machine(branch, key, jsonata=_inherited(reader), allowed=fields.MACHINE, what="a branch")
+            self.machine(branch, key, jsonata=reader.outer, allowed=fields.MACHINE, what="a branch")
         return ParallelState(**common, branches=keys)
 
     def _map(self, reader: Reader, common: dict[str, Any]) -> State:
@@ -210,7 +211,7 @@ class _Loader:
             reader.fail("", "a Map state has exactly one of ItemProcessor and Iterator")
             return MapState(**common)
         key, spec = f"{reader.path}.{names[0]}", reader.spec[names[0]]
-        self.machine(spec, key, jsonata=_inherited(reader), allowed=fields.PROCESSOR, what="an item processor")
+        self.machine(spec, key, jsonata=reader.outer, allowed=fields.PROCESSOR, what="an item processor")
         selectors = [name for name in ("ItemSelector", "Parameters") if name in reader.spec]
         if len(selectors) > 1:
             reader.fail("Parameters", "ItemSelector and Parameters exclude each other")
@@ -223,7 +224,7 @@ class _Loader:
             processor=key,
             distributed=_distributed(spec, key, self.faults),
             items=reader.template("Items") if reader.jsonata else reader.expression("ItemsPath", field_name=False),
-            items_text=str(reader.spec.get("ItemsPath", "$")),
+            items_text=str(reader.spec.get("Items" if reader.jsonata else "ItemsPath", "$")),
             selector=reader.template(selectors[0]) if selectors else None,
             concurrency=reader.limit("MaxConcurrency", 100_000_000),
             tolerated_count=reader.limit("ToleratedFailureCount", 100_000_000),
@@ -279,10 +280,6 @@ def _language(reader: Reader, inherited: bool, *, state: bool = False) -> bool:
     return bool(value == "JSONata")
 
 
-def _inherited(reader: Reader) -> bool:
-    return reader.jsonata
-
-
 def _next(kind: str, reader: Reader) -> str | None:
     if kind in ("Choice", "Succeed", "Fail"):
         return None
@@ -297,10 +294,10 @@ def _next(kind: str, reader: Reader) -> str | None:
 
 def _choice_rule(reader: Reader) -> ChoiceRule | None:
     if reader.jsonata:
-        from lakehead.workflow.jsonata import compile_jsonata_condition
-
         reader.unknown({"Condition", "Next", "Assign", "Output", "Comment"}, "a choice rule in JSONata")
-        condition = compile_jsonata_condition(reader)
+        condition = compile_jsonata_condition(
+            reader.spec.get("Condition"), reader.faults.report, f"{reader.path}.Condition"
+        )
     else:
         condition = compile_condition(reader.spec, reader.faults.report, reader.path, top=True)
     following = reader.text("Next", required=True)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from lakehead.model import Json, iso
 from lakehead.workflow import history, payload
 from lakehead.workflow.context import context_object
-from lakehead.workflow.expressions import RuntimeFault, Scope, StateError, random_bytes
+from lakehead.workflow.expressions import RuntimeFault, Scope, StateError, Surroundings, random_bytes
 from lakehead.workflow.retry import delay, matches
 from lakehead.workflow.states import Definition, MapState, ParallelState, State, TaskState
 from lakehead.workflow.types import CancelTask, CancelTimer, Command, StartTimer, Step
@@ -99,7 +99,9 @@ class Run:
             self._owned.add(frame_id)
             frame = dict(frame)
             if "wait" in frame:
-                frame["wait"] = {key: list(value) if key == "results" else value for key, value in frame["wait"].items()}
+                frame["wait"] = {
+                    key: list(value) if key == "results" else value for key, value in frame["wait"].items()
+                }
             self.frames[frame_id] = frame
         return frame
 
@@ -179,13 +181,12 @@ class Run:
 
     def scope(self, frame: Frame, state: State) -> Scope:
         """What the expressions of a frame's state read; `$` is the raw input."""
+        return Scope(frame["input"], self.surroundings(frame, state), self.variables(frame))
+
+    def surroundings(self, frame: Frame, state: State) -> Surroundings:
+        """The context object and the rest. The object is made only when it is read."""
         counts = isinstance(state, TaskState | MapState | ParallelState)
-        return Scope(
-            frame["input"],
-            lambda: context_object(self.state, frame, counts_retries=counts),
-            self.variables(frame),
-            self.draw,
-        )
+        return Surroundings(lambda: context_object(self.state, frame, counts_retries=counts), self.now, self.draw)
 
     def variables(self, frame: Frame) -> Mapping[str, Json]:
         """The variables that a frame sees: its own over those of the frames that it is in."""
@@ -206,12 +207,11 @@ class Run:
     def limited(self, value: Json, name: str) -> str:
         """The value as JSON. Raises StateError States.DataLimitExceeded where it is too large to be passed on."""
         text = self.text(value)
-        if len(text) > MAX_PAYLOAD or (
-            not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_PAYLOAD
-        ):
+        if len(text) > MAX_PAYLOAD or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_PAYLOAD):
             raise StateError(
                 "States.DataLimitExceeded",
-                f"The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service limit.",
+                f"The state/task '{name}' returned a result with a size exceeding "
+                "the maximum number of bytes service limit.",
             )
         return text
 
@@ -251,7 +251,9 @@ class Run:
         text = self.limited(output, state.name)
         texts = None
         if assigned:
-            texts = {name: json.dumps(value, separators=(",", ":"), ensure_ascii=False) for name, value in assigned.items()}
+            texts = {
+                name: json.dumps(value, separators=(",", ":"), ensure_ascii=False) for name, value in assigned.items()
+            }
             frame["vars"] = {**(frame.get("vars") or {}), **assigned}
         self.record(frame, f"{state.type}StateExited", history.exited(state.name, text, texts))
         for key in ("retries", "retry_count", "wait", "task_token"):
@@ -298,10 +300,10 @@ class Run:
         `failed_event` is recorded unless the state is retried.
         """
         state = self.state_of(frame)
-        if isinstance(error, RuntimeFault) and not error.placed:
-            error = error.at(state.name, frame["entered"])
-        if error.error == "States.QueryEvaluationError" and error.location is not None:
+        error = error.at(state.name, frame["entered"])
+        if error.field is not None:
             self._evaluation_failed(frame, state, error)
+            error.field = None
         if self._retry(frame, state, error):
             return
         if failed_event is not None:
@@ -310,13 +312,13 @@ class Run:
             if self._catch(frame, state, error):
                 return
         except StateError as worse:
-            error = worse.at(state.name, frame["entered"]) if isinstance(worse, RuntimeFault) else worse
+            error = worse.at(state.name, frame["entered"])
         self._fail_machine(frame, error)
 
     def _evaluation_failed(self, frame: Frame, state: State, error: StateError) -> None:
         details = {**history.failure(error.error, error.cause), "state": state.name}
-        if error.location:
-            details["location"] = error.location
+        if error.field:
+            details["location"] = error.field
         self.record(frame, "EvaluationFailed", details)
 
     def _retry(self, frame: Frame, state: State, error: StateError) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lakehead.model import Json, iso, utc_now
 from lakehead.workflow.definition import load_definition
+from lakehead.workflow.functions import compact
 from lakehead.workflow.machine import advance, start
 from lakehead.workflow.states import Definition
 from lakehead.workflow.types import (
@@ -41,10 +42,10 @@ def execute(
     loaded = definition if isinstance(definition, Definition) else load_definition(definition)
     now = utc_now()
     info = ExecutionInfo(
-        id=f"arn:aws:states:local:000000000000:execution:memory:{name}",
+        id=f"arn:aws:states:us-east-1:111111111111:execution:memory:{name}",
         name=name,
         start_time=iso(now),
-        state_machine_id="arn:aws:states:local:000000000000:stateMachine:memory",
+        state_machine_id="arn:aws:states:us-east-1:111111111111:stateMachine:memory",
         state_machine_name="memory",
     )
     driver = _Driver(loaded, now, answer)
@@ -102,5 +103,7 @@ def _reported(task: ScheduleTask, answer: Mapping[str, Any]) -> Event:
     if answer.get("outcome") == "timeout":
         return TaskTimedOut(task.task_id)
     if answer.get("outcome") == "fail" or "output" not in answer:
-        return TaskFailed(task.task_id, answer.get("error") or "States.TaskFailed", answer.get("cause") or "")
+        cause = answer.get("cause") or ""
+        text = cause if isinstance(cause, str) else compact(cause)
+        return TaskFailed(task.task_id, answer.get("error") or "States.TaskFailed", text)
     return TaskSucceeded(task.task_id, answer["output"])

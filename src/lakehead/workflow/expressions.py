@@ -4,69 +4,96 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from lakehead.model import Json
+from lakehead.workflow.functions import compact
 from lakehead.workflow.intrinsics import IntrinsicFailed, IntrinsicSyntaxError, compile_intrinsic, is_intrinsic
 from lakehead.workflow.paths import Path, PathNotFound, PathSyntaxError, compile_path
 
 
 class StateError(Exception):
-    """A state fails: `error` is the name that Retry and Catch match. `location` is the field, in JSONata."""
+    """A state fails: `error` is the name that Retry and Catch match, `cause` is for people.
 
-    def __init__(self, error: str | None, cause: str | None, location: str | None = None) -> None:
+    `placed` False: the cause still wants the state's name put before it. `field` is where a JSONata expression failed,
+    "" where it is the state as a whole.
+    """
+
+    def __init__(self, error: str | None, cause: str | None, *, placed: bool = True, field: str | None = None) -> None:
         super().__init__(f"{error}: {cause}")
         self.error = error
         self.cause = cause
-        self.location = location
+        self.placed = placed
+        self.field = field
+
+    def at(self, state: str, entered: int) -> StateError:
+        """The same failure with its place, as AWS words it."""
+        if self.placed:
+            return self
+        where = f"An error occurred while executing the state '{state}' (entered at the event id #{entered}). "
+        return StateError(self.error, where + str(self.cause), field=self.field)
 
 
 class RuntimeFault(StateError):
-    """States.Runtime, which nothing catches. The state's name and entry are put before the cause."""
+    """States.Runtime, which nothing catches."""
 
-    def __init__(self, cause: str, *, placed: bool = False) -> None:
-        super().__init__("States.Runtime", cause)
-        self.placed = placed
+    def __init__(self, cause: str) -> None:
+        super().__init__("States.Runtime", cause, placed=False)
 
-    def at(self, state: str, entered: int) -> RuntimeFault:
-        """The same fault with its place, as AWS words it."""
-        where = f"An error occurred while executing the state '{state}' (entered at the event id #{entered}). "
-        return RuntimeFault(where + str(self.cause), placed=True)
+
+class QueryFault(StateError):
+    """States.QueryEvaluationError: a JSONata expression failed, or gave what its field cannot take."""
+
+    def __init__(self, cause: str, field: str = "") -> None:
+        super().__init__("States.QueryEvaluationError", cause, placed=False, field=field)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an expression can see besides its data: the context object, the step's time, and random numbers."""
+
+    context: Callable[[], Json]
+    now: datetime
+    random: Callable[[], bytes]
 
 
 class Scope:
     """What an expression of one state can read: `$` the data, `$$` the context object, `$name` a variable."""
 
-    __slots__ = ("_context", "_random", "data", "states", "variables")
+    __slots__ = ("_around", "data", "states", "variables")
 
     def __init__(
         self,
         data: Json,
-        context: Callable[[], Json],
+        around: Surroundings,
         variables: Mapping[str, Json],
-        random: Callable[[], bytes],
         states: Mapping[str, Json] | None = None,
     ) -> None:
         self.data = data
-        self._context = context
+        self._around = around
         self.variables = variables
-        self._random = random
         self.states = states or {}
 
     def over(self, data: Json) -> Scope:
         """The same scope with another `$`."""
-        return Scope(data, self._context, self.variables, self._random)
+        return Scope(data, self._around, self.variables, self.states)
 
     def with_states(self, **states: Json) -> Scope:
         """The same scope in which JSONata's `$states` has a `result` or an `errorOutput` too."""
-        return Scope(self.data, self._context, self.variables, self._random, states)
+        return Scope(self.data, self._around, self.variables, states)
+
+    def within(self, around: Surroundings) -> Scope:
+        """The same scope with another context object."""
+        return Scope(self.data, around, self.variables, self.states)
 
     def read(self, path: Path) -> Json:
         """The value at a path. Raises PathNotFound."""
         if path.root == "$":
             return path.read(self.data)
         if path.root == "$$":
-            return path.read(self._context())
+            return path.read(self._around.context())
         try:
             value = self.variables[path.root[1:]]
         except KeyError:
@@ -75,11 +102,15 @@ class Scope:
 
     def context(self) -> Json:
         """The context object."""
-        return self._context()
+        return self._around.context()
+
+    def now(self) -> datetime:
+        """The time of the step."""
+        return self._around.now
 
     def random_bytes(self) -> bytes:
         """32 bytes from the execution's own stream; a replay of the step gives them again."""
-        return self._random()
+        return self._around.random()
 
 
 def random_bytes(seed: str, counter: int) -> bytes:
@@ -133,8 +164,6 @@ def _intrinsic(text: str) -> Expression:
 
 
 def _not_found(text: str, field: str, scope: Scope) -> str:
-    from lakehead.workflow.functions import compact
-
     shown = compact(scope.data)
     shown = shown if len(shown) <= 1000 else shown[:1000] + "..."
     return f"The JSONPath '{text}' specified for the field '{field}' could not be found in the input '{shown}'"

@@ -41,7 +41,15 @@ JSONATA: dict[str, set[str]] = {
 MACHINE = {"Comment", "StartAt", "States", "QueryLanguage"}
 TOP = MACHINE | {"Version", "TimeoutSeconds"}
 PROCESSOR = MACHINE | {"ProcessorConfig"}
-RETRIER = {"ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds", "JitterStrategy", "Comment"}
+RETRIER = {
+    "ErrorEquals",
+    "IntervalSeconds",
+    "MaxAttempts",
+    "BackoffRate",
+    "MaxDelaySeconds",
+    "JitterStrategy",
+    "Comment",
+}
 CATCHER_JSONPATH = {"ErrorEquals", "Next", "ResultPath", "Assign", "Comment"}
 CATCHER_JSONATA = {"ErrorEquals", "Next", "Output", "Assign", "Comment"}
 TERMINAL = {"Succeed", "Fail"}

@@ -26,7 +26,7 @@ class FunctionError(Exception):
     """The arguments do not fit the function."""
 
 
-def java_text(value: Json, *, nested: bool = False) -> str:
+def java_text(value: Json) -> str:
     """A value as Java prints it, which is what States.Format puts into its text: `{a=1, b=[]}`."""
     if value is None:
         return "null"
@@ -101,7 +101,9 @@ def _integer(value: Json, name: str) -> int:
 
 def _format(_scope: Any, template: Json, *arguments: Json) -> str:
     parts = re.split(r"(\\[{}]|\{\})", _text(template, "template"))
-    _need(parts.count("{}") == len(arguments), "the number of arguments does not match the number of {} in the template")
+    _need(
+        parts.count("{}") == len(arguments), "the number of arguments does not match the number of {} in the template"
+    )
     values = iter(arguments)
     return "".join(
         java_text(next(values)) if part == "{}" else part[1:] if part in ("\\{", "\\}") else part for part in parts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +10,7 @@ from lakehead.model import Json
 from lakehead.workflow import fields
 from lakehead.workflow.choice import is_number
 from lakehead.workflow.expressions import Expression, ExpressionError, compile_expression, compile_template
+from lakehead.workflow.jsonata import compile_jsonata_template
 from lakehead.workflow.paths import PathSyntaxError, compile_path
 from lakehead.workflow.retry import Catcher, Retrier
 from lakehead.workflow.states import Number
@@ -41,12 +41,16 @@ def constant(value: Json) -> Expression:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads the fields of one state (or catcher, or rule) at one path."""
+    """Reads the fields of one state (or catcher, or rule) at one path.
+
+    `outer` is the language of the machine that a state is in, which the machines inside of the state inherit.
+    """
 
     spec: dict[str, Json]
     path: str
     faults: Faults
     jsonata: bool = False
+    outer: bool = False
 
     def fail(self, key: str, message: str) -> None:
         """Note a fault of one field."""
@@ -112,16 +116,14 @@ class Reader:
         if key not in self.spec:
             return None
         value = self.spec[key]
-        compile_it: Callable[..., Expression | None] = compile_template
+        path = member(self.path, key)
         if self.jsonata:
-            from lakehead.workflow.jsonata import compile_jsonata_template
-
-            compile_it = compile_jsonata_template
-        elif key in ("Parameters", "ItemSelector", "ResultSelector") and not isinstance(value, dict | list | str):
+            computed = compile_jsonata_template(value, self.faults.report, path, key)
+            return constant(value) if computed is None else computed
+        if key in ("Parameters", "ItemSelector", "ResultSelector") and not isinstance(value, dict | list | str):
             self.fail(key, f"{key} is an object")
             return None
-        path = member(self.path, key)
-        computed = compile_it(value, self.faults.report, path)
+        computed = compile_template(value, self.faults.report, path)
         return constant(value) if computed is None else computed
 
     def assign(self, key: str = "Assign") -> Expression | None:

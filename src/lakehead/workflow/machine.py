@@ -121,7 +121,9 @@ def redrive(definition: Definition, state: dict[str, Any], now: datetime) -> Ste
     """
     status = state["status"]
     if status not in ("FAILED", "TIMED_OUT", "ABORTED"):
-        raise NotRedrivable(f"the execution is {status}", hint="Only failed, timed out or aborted executions are redriven.")
+        raise NotRedrivable(
+            f"the execution is {status}", hint="Only failed, timed out or aborted executions are redriven."
+        )
     kept = {key: value for key, value in state.items() if key not in ("error", "cause", "output")}
     kept.update(status="RUNNING", redrives=state["redrives"] + 1, redriven=iso(now), tasks={}, timers={})
     run = Run(definition, kept, now, _HANDLERS)

@@ -6,10 +6,10 @@ from typing import Any
 
 from lakehead.model import Json
 from lakehead.workflow import payload
-from lakehead.workflow.context import context_object
 from lakehead.workflow.engine import Frame, Run
-from lakehead.workflow.expressions import RuntimeFault, Scope, StateError
+from lakehead.workflow.expressions import QueryFault, RuntimeFault, Scope, StateError
 from lakehead.workflow.functions import compact
+from lakehead.workflow.jsonata import unexpected
 from lakehead.workflow.parallel import halt_others
 from lakehead.workflow.states import MapState
 
@@ -19,6 +19,13 @@ MAX_OPEN = 40
 
 def map_state(run: Run, frame: Frame, state: MapState) -> None:
     """Evaluate the items and limits, and open as many iterations as may run at once."""
+    try:
+        _start(run, frame, state)
+    except QueryFault as fault:
+        run.fail_state(frame, fault, failed_event="MapStateFailed")
+
+
+def _start(run: Run, frame: Frame, state: MapState) -> None:
     scope = payload.selected(state, run.scope(frame, state))
     limit = 0 if state.concurrency is None else int(payload.number(state.concurrency, scope))
     if limit < 0:
@@ -44,10 +51,11 @@ def _items(state: MapState, scope: Scope) -> list[Json]:
     value = scope.data if state.items is None else state.items(scope)
     if isinstance(value, list):
         return value
+    if state.jsonata and state.items is None:
+        raise QueryFault(f"Map state input must be an array but was: {compact(value)}")
     if state.jsonata:
-        cause = f"Map state input must be an array but was: {compact(value)}"
-        raise StateError("States.QueryEvaluationError", cause, "")
-    raise RuntimeFault(f"Reference path \"{state.items_text}\" must point to array.")
+        raise unexpected(state.items_text, "Items", "array", value)
+    raise RuntimeFault(f'Reference path "{state.items_text}" must point to array.')
 
 
 def _map_run(run: Run, frame: Frame) -> str:
@@ -83,7 +91,11 @@ def _inputs(run: Run, frame: Frame, state: MapState, scope: Scope, items: list[J
     used = 0
     for item in chosen:
         weight = len(compact(item).encode("utf-8", "surrogatepass")) + 1
-        full = not batches or (most is not None and len(batches[-1]) >= most) or (size is not None and used + weight > size)
+        full = (
+            not batches
+            or (most is not None and len(batches[-1]) >= most)
+            or (size is not None and used + weight > size)
+        )
         if full:
             batches.append([])
             used = 0
@@ -97,14 +109,7 @@ def _selected(run: Run, frame: Frame, state: MapState, scope: Scope, index: int,
     if state.selector is None:
         return item
     inner = {**frame, "item": {"Index": index, "Value": item}}
-    here = Scope(
-        scope.data,
-        lambda: context_object(run.state, inner, counts_retries=True),
-        scope.variables,
-        run.draw,
-        scope.states,
-    )
-    return state.selector(here)
+    return state.selector(scope.within(run.surroundings(inner, state)))
 
 
 def _open_more(run: Run, frame: Frame, state: MapState, last: int) -> None:
@@ -156,7 +161,9 @@ def _end_if_done(run: Run, frame: Frame, state: MapState) -> None:
         run.record(frame, "MapRunSucceeded", step=False)
     run.record(frame, "MapStateSucceeded", step=False)
     failed = set(wait.get("failed_at", ()))
-    results = [result for index, result in enumerate(wait["results"]) if index not in failed] if failed else wait["results"]
+    results = (
+        [result for index, result in enumerate(wait["results"]) if index not in failed] if failed else wait["results"]
+    )
     run.finish(frame, state, results)
 
 

@@ -8,6 +8,8 @@ from lakehead.workflow.engine import Frame, Run
 from lakehead.workflow.expressions import StateError
 from lakehead.workflow.states import ParallelState
 
+_CAN_BE_ABORTED = ("Task", "Wait", "Parallel", "Map")
+
 
 def parallel_state(run: Run, frame: Frame, state: ParallelState) -> None:
     """Open a frame for every branch, all with the same input."""
@@ -34,6 +36,8 @@ def branch_succeeded(run: Run, frame: Frame, branch: Frame, output: Json) -> Non
 def branch_failed(run: Run, frame: Frame, branch: Frame, error: StateError) -> None:
     """One failed branch fails the state; the others stop where they are."""
     frame["last"] = max(frame["last"], branch["last"])
+    if run.state_of(branch).type in _CAN_BE_ABORTED:
+        run.record(branch, f"{run.state_of(branch).type}StateAborted")
     halt_others(run, frame)
     run.fail_state(frame, error, failed_event="ParallelStateFailed")
 
@@ -43,6 +47,6 @@ def halt_others(run: Run, frame: Frame) -> None:
     for child_id in run.children_of(frame["id"]):
         child = run.own(child_id)
         if "halted" not in child:
-            if "entered" in child:
+            if "entered" in child and run.state_of(child).type in _CAN_BE_ABORTED:
                 run.record(child, f"{run.state_of(child).type}StateAborted")
             run.halt(child)

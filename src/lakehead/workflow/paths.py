@@ -26,9 +26,18 @@ class PathNotFound(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """`.name`, `['name']` or `['a','b']`."""
+    """`.name`, `['name']` or `['a','b']`; several names give one object of those that are there."""
 
     names: tuple[str, ...]
+
+    def each(self, value: Json, _document: Json) -> Iterator[Json]:
+        """What the segment finds in a value."""
+        if not isinstance(value, dict):
+            return
+        if len(self.names) > 1:
+            yield {name: value[name] for name in self.names if name in value}
+        elif self.names[0] in value:
+            yield value[self.names[0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,13 @@ class Index:
     """`[0]`, `[-1]` or `[0,2]`."""
 
     indices: tuple[int, ...]
+
+    def each(self, value: Json, _document: Json) -> Iterator[Json]:
+        """What the segment finds in a value."""
+        if isinstance(value, list):
+            for index in self.indices:
+                if -len(value) <= index < len(value):
+                    yield value[index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +62,38 @@ class Slice:
     stop: int | None
     step: int | None
 
+    def each(self, value: Json, _document: Json) -> Iterator[Json]:
+        """What the segment finds in a value."""
+        if isinstance(value, list):
+            yield from value[self.start : self.stop : self.step]
+
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
     """`.*` or `[*]`."""
 
+    def each(self, value: Json, _document: Json) -> Iterator[Json]:
+        """What the segment finds in a value."""
+        if isinstance(value, list):
+            yield from value
+        elif isinstance(value, dict):
+            yield from value.values()
+
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """`..`, to be followed by another segment."""
+    """`..`: the segment behind it looks into the value and everything below it, in document order."""
+
+    def each(self, value: Json, _document: Json) -> Iterator[Json]:
+        """What the segment finds in a value."""
+        pending = [value]
+        while pending:
+            node = pending.pop()
+            yield node
+            if isinstance(node, list):
+                pending.extend(reversed(node))
+            elif isinstance(node, dict):
+                pending.extend(reversed(node.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +101,13 @@ class Filter:
     """`[?(...)]`."""
 
     test: Callable[[Json, Json], bool]
+
+    def each(self, value: Json, document: Json) -> Iterator[Json]:
+        """What the segment finds in a value."""
+        if isinstance(value, list):
+            yield from (item for item in value if self.test(item, document))
+        elif isinstance(value, dict) and self.test(value, document):
+            yield value
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +118,8 @@ class Function:
     arguments: tuple[Json | Path, ...] = ()
 
 
-Segment: TypeAlias = Name | Index | Slice | Wildcard | Descent | Filter | Function
+Step: TypeAlias = Name | Index | Slice | Wildcard | Descent | Filter
+Segment: TypeAlias = Step | Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +172,14 @@ def _why_missing(path: Path, depth: int) -> str:
 def _read_segments(path: Path, document: Json) -> Json:
     found: list[Json] = [document]
     definite = True
-    for position, segment in enumerate(path.segments):
+    for segment in path.segments:
         if isinstance(segment, Function):
-            value = found[0] if definite else found
-            return _call(path, segment, value, document)
-        if definite and not _is_definite(segment):
-            definite = False
-        elif definite:
+            return _call(path, segment, found[0] if definite else found, document)
+        definite = definite and _is_definite(segment)
+        if definite:
             found = [_one(path, segment, found[0])]
-            continue
-        before = path.segments[position - 1] if position else None
-        if isinstance(before, Descent):
-            found = [item for node in found for place in _descendants(node) for item in _many(segment, place, document)]
-        elif not isinstance(segment, Descent):
-            found = [item for node in found for item in _many(segment, node, document)]
-        definite = False
+        else:
+            found = [item for node in found for item in segment.each(node, document)]
     return found[0] if definite else found
 
 
@@ -149,58 +189,14 @@ def _is_definite(segment: Segment) -> bool:
     return isinstance(segment, Index) and len(segment.indices) == 1
 
 
-def _one(path: Path, segment: Segment, value: Json) -> Json:
-    """Follow a definite segment from one value; later segments of an indefinite path may miss what this finds."""
-    if isinstance(segment, Name) and len(segment.names) > 1:
-        if isinstance(value, dict):
-            return {name: value[name] for name in segment.names if name in value}
-    else:
-        for item in _many(segment, value, None):
-            return item
-    if not path.definite and not any(isinstance(part, Function) for part in path.segments):
+def _one(path: Path, segment: Step, value: Json) -> Json:
+    """Follow a definite segment. Where an indefinite one comes later, what is missing gives null, and so nothing."""
+    for item in segment.each(value, None):
+        return item
+    if not path.definite and not isinstance(path.segments[-1], Function):
         return None
     shown = segment.names[0] if isinstance(segment, Name) else segment
     raise PathNotFound(f"Invalid path '{path.text}' : No results for path: {shown!r}")
-
-
-def _many(segment: Segment, value: Json, document: Json) -> Iterator[Json]:
-    match segment:
-        case Name(names):
-            if isinstance(value, dict):
-                if len(names) > 1:
-                    yield {name: value[name] for name in names if name in value}
-                elif names[0] in value:
-                    yield value[names[0]]
-        case Index(indices):
-            if isinstance(value, list):
-                for index in indices:
-                    if -len(value) <= index < len(value):
-                        yield value[index]
-        case Slice(start, stop, step):
-            if isinstance(value, list):
-                yield from value[start:stop:step]
-        case Wildcard():
-            if isinstance(value, list):
-                yield from value
-            elif isinstance(value, dict):
-                yield from value.values()
-        case Filter(test):
-            if isinstance(value, list):
-                yield from (item for item in value if test(item, document))
-            elif isinstance(value, dict) and test(value, document):
-                yield value
-
-
-def _descendants(value: Json) -> Iterator[Json]:
-    """The value and everything below it, in document order."""
-    pending = [value]
-    while pending:
-        node = pending.pop()
-        yield node
-        if isinstance(node, list):
-            pending.extend(reversed(node))
-        elif isinstance(node, dict):
-            pending.extend(reversed(node.values()))
 
 
 def _call(path: Path, function: Function, value: Json, document: Json) -> Json:
@@ -262,7 +258,6 @@ _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
 _NUMBERS = re.compile(r"\s*-?\d+\s*(?:,\s*-?\d+\s*)*")
 _SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?")
 _CALL = re.compile(r"([a-z]+)\(")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 @lru_cache(maxsize=4096)
@@ -370,10 +365,16 @@ class _Parser:
             found = _QUOTED.fullmatch(part)
             if not found:
                 raise self.fail("expected a quoted name, a number, a slice, * or a filter")
-            names.append(_ESCAPE.sub(r"\1", found.group()[1:-1]))
+            names.append(_unquoted(part))
         if not names:
             raise self.fail("empty brackets")
         return tuple(names)
+
+
+def _unquoted(text: str) -> str:
+    """Only the quote itself can be escaped; any other backslash is part of the name, as on AWS."""
+    quote = text[0]
+    return text[1:-1].replace("\\" + quote, quote)
 
 
 def _argument(text: str) -> Json | Path:
@@ -381,7 +382,7 @@ def _argument(text: str) -> Json | Path:
         return compile_path(text)
     quoted = _QUOTED.fullmatch(text)
     if quoted:
-        return _ESCAPE.sub(r"\1", text[1:-1])
+        return _unquoted(text)
     try:
         return float(text) if "." in text else int(text)
     except ValueError:

@@ -8,7 +8,7 @@ from lakehead.model import Json
 from lakehead.workflow import payload
 from lakehead.workflow.choice import is_number
 from lakehead.workflow.engine import Frame, Run
-from lakehead.workflow.expressions import Expression, RuntimeFault, Scope, StateError
+from lakehead.workflow.expressions import Expression, QueryFault, RuntimeFault, Scope, StateError
 from lakehead.workflow.states import ChoiceState, FailState, PassState, SucceedState, WaitState
 from lakehead.workflow.timestamps import instant
 
@@ -79,17 +79,17 @@ def _due(now: datetime, state: WaitState, scope: Scope) -> datetime:
     value = state.timestamp(scope) if state.timestamp else None
     moment = instant(value)
     if moment is None:
-        what = f"The {state.field} parameter does not reference a valid ISO-8601 extended offset date-time format string"
-        raise _wrong(state, f"{what}: {state.text} == {value}")
+        raise _wrong(state, "a valid ISO-8601 extended offset date-time format string", value)
     return moment
 
 
 def _seconds(state: WaitState, value: Json) -> float:
     if not is_number(value) or value != int(value) or not 0 <= value <= MAX_WAIT_SECONDS:
-        what = f"The {state.field} parameter does not reference a whole number from 0 to {MAX_WAIT_SECONDS}"
-        raise _wrong(state, f"{what}: {state.text} == {value}")
+        raise _wrong(state, f"a whole number from 0 to {MAX_WAIT_SECONDS}", value)
     return float(value)
 
 
-def _wrong(state: WaitState, cause: str) -> StateError:
-    return StateError("States.QueryEvaluationError", cause, state.field) if state.jsonata else RuntimeFault(cause)
+def _wrong(state: WaitState, wanted: str, value: Json) -> StateError:
+    if state.jsonata:
+        return QueryFault(f"The {state.field} field cannot be parsed as {wanted}: {value}", state.field)
+    return RuntimeFault(f"The {state.field} parameter does not reference {wanted}: {state.text} == {value}")

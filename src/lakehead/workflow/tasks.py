@@ -38,9 +38,7 @@ def task_state(run: Run, frame: Frame, state: TaskState) -> None:
     run.state["tasks"][str(task_id)] = frame["id"]
     frame["wait"] = {"kind": "task", "task": task_id}
     run.commands.append(
-        ScheduleTask(
-            task_id, state.name, state.resource, request, timeout, heartbeat, bool(token), token
-        )
+        ScheduleTask(task_id, state.name, state.resource, request, timeout, heartbeat, bool(token), token)
     )
 
 
