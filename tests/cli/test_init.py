@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,3 +100,12 @@ def test_config_keys_documents_every_setting(call: Call) -> None:
 def test_retail_has_no_samples_so_init_does_not_speak_of_them(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("init", str(tmp_path / "r"), "--example", "retail")
     assert code == 0 and "samples/" not in out and "lakehead ingest" in out
+
+
+def test_the_demo_removes_only_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "demo-lake").mkdir()
+    (tmp_path / "demo-lake" / "precious").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "lakehead.examples.demo"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2 and (tmp_path / "demo-lake" / "precious").exists()

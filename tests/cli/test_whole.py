@@ -222,12 +222,3 @@ def test_the_demo_runs_and_runs_again(tmp_path: Path) -> None:
         assert done.stderr == ""
     for told in ("$ lakehead init demo-lake", "21 rows read = 16 committed + 5 quarantined", "Nothing new", "is sound"):
         assert told in done.stdout
-
-
-def test_the_demo_removes_only_its_own_folder(tmp_path: Path) -> None:
-    (tmp_path / "demo-lake").mkdir()
-    (tmp_path / "demo-lake" / "precious").touch()
-    done = subprocess.run(
-        [sys.executable, "-m", "lakehead.examples.demo"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 2 and (tmp_path / "demo-lake" / "precious").exists()
