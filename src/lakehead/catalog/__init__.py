@@ -1,1 +1,28 @@
-"""catalog"""
+"""Databases, tables, partitions and files of a lake, and the crawlers that keep them in step with what is stored."""
+
+from lakehead.catalog.catalog import Catalog, Snapshot
+from lakehead.catalog.types import (
+    CatalogFile,
+    ColumnType,
+    Crawl,
+    CrawlReport,
+    Database,
+    Partition,
+    PartitionPredicate,
+    PartitionValues,
+    Table,
+)
+
+__all__ = [
+    "Catalog",
+    "CatalogFile",
+    "ColumnType",
+    "Crawl",
+    "CrawlReport",
+    "Database",
+    "Partition",
+    "PartitionPredicate",
+    "PartitionValues",
+    "Snapshot",
+    "Table",
+]

@@ -1,0 +1,253 @@
+"""The catalog: what the crawlers found, read in snapshots, and the notes that tell them where to look."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from lakehead.catalog.changes import Schema, load_columns, partition_values
+from lakehead.catalog.database import connect, explained, migrate, transaction
+from lakehead.catalog.types import (
+    CatalogFile,
+    ColumnType,
+    Crawl,
+    CrawlReport,
+    Database,
+    Note,
+    Partition,
+    PartitionPredicate,
+    Table,
+)
+from lakehead.errors import TableNotFound
+from lakehead.model import Zone
+
+
+class Catalog:
+    """Databases, tables, partitions and files, in one SQLite file. Safe from several threads and processes.
+
+    Every method may raise Busy and StorageUnavailable. The reading methods each see one consistent state; `snapshot()`
+    gives several reads the same one.
+    """
+
+    def __init__(self, path: Path, *, database: str = "lakehead") -> None:
+        self.path = path
+        self.database = database
+        self._guard = threading.Lock()
+        migrate(path)
+        with explained():
+            self._writer = connect(path)
+
+    def close(self) -> None:
+        """Let the file go. The catalog is not to be used afterwards."""
+        with self._guard:
+            self._writer.close()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is on disk when the block ends, or has no effect where it fails. One at a time."""
+        with self._guard, transaction(self._writer) as connection:
+            yield connection
+
+    def note_changed(self, dataset: str, zone: Zone | str, key: str) -> None:
+        """Tell the crawler of this zone that the landed object `key` may have changed. On disk when it returns.
+
+        In the processed zone, too, `key` is the key of the landed object: its commit record says which files are its.
+        """
+        with self.write() as connection:
+            # A new line, not an old one kept: a crawl that took the old note must not wipe out this one.
+            connection.execute("DELETE FROM notes WHERE dataset=? AND zone=? AND key=?", (dataset, str(zone), key))
+            connection.execute("INSERT INTO notes (dataset, zone, key) VALUES (?, ?, ?)", (dataset, str(zone), key))
+
+    def pending(self, dataset: str, zone: Zone | str) -> list[Note]:
+        """The notes that no crawl has applied yet, oldest first."""
+        with self.snapshot() as seen:
+            return seen.pending(dataset, str(zone))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Reads inside the block all see the same state."""
+        with explained():
+            connection = connect(self.path)
+        try:
+            with transaction(connection, "DEFERRED"):
+                yield Snapshot(connection, self.database)
+        finally:
+            connection.close()
+
+    def databases(self) -> list[Database]:
+        """The lake's one database."""
+        with self.snapshot() as seen:
+            return seen.databases()
+
+    def tables(self) -> list[Table]:
+        """All tables, by name."""
+        with self.snapshot() as seen:
+            return seen.tables()
+
+    def table(self, name: str) -> Table:
+        """One table. Raises TableNotFound with the nearest name."""
+        with self.snapshot() as seen:
+            return seen.table(name)
+
+    def partitions(self, name: str, where: PartitionPredicate | None = None) -> list[Partition]:
+        """A table's partitions, by path. Raises TableNotFound."""
+        with self.snapshot() as seen:
+            return seen.partitions(name, where)
+
+    def files(self, name: str, where: PartitionPredicate | None = None) -> list[CatalogFile]:
+        """A table's files, by partition and key; only those of the wanted partitions. Raises TableNotFound."""
+        with self.snapshot() as seen:
+            return seen.files(name, where)
+
+    def crawls(self, crawler: str | None = None, limit: int = 100) -> list[Crawl]:
+        """The newest crawls that ended, newest first."""
+        with self.snapshot() as seen:
+            return seen.crawls(crawler, limit)
+
+
+class Snapshot:
+    """One state of the catalog."""
+
+    def __init__(self, connection: sqlite3.Connection, database: str) -> None:
+        self._connection = connection
+        self._database = database
+
+    def databases(self) -> list[Database]:
+        """The lake's one database."""
+        (count,) = self._connection.execute("SELECT count(*) FROM tables").fetchone()
+        return [Database(self._database, count)]
+
+    def tables(self) -> list[Table]:
+        """All tables, by name."""
+        rows = self._connection.execute("SELECT * FROM tables ORDER BY name").fetchall()
+        return [self._table(row) for row in rows]
+
+    def table(self, name: str) -> Table:
+        """One table. Raises TableNotFound with the nearest name."""
+        row = self._connection.execute("SELECT * FROM tables WHERE name=?", (name,)).fetchone()
+        if row is None:
+            names = [one["name"] for one in self._connection.execute("SELECT name FROM tables ORDER BY name")]
+            raise TableNotFound(f'no table is named "{name}"', hint=_hint(name, names), table=name)
+        return self._table(row)
+
+    def partitions(self, name: str, where: PartitionPredicate | None = None) -> list[Partition]:
+        """A table's partitions, by path. Raises TableNotFound."""
+        self.table(name)
+        rows = self._connection.execute("SELECT * FROM partitions WHERE table_name=? ORDER BY path", (name,))
+        found = [
+            Partition(
+                path=row["path"],
+                values=partition_values(row["path"]),
+                location=row["location"],
+                rows=row["row_count"],
+                bytes=row["bytes"],
+                files=row["files"],
+            )
+            for row in rows
+        ]
+        return found if where is None else [one for one in found if where(one.values)]
+
+    def files(self, name: str, where: PartitionPredicate | None = None) -> list[CatalogFile]:
+        """A table's files, by partition and key; only those of the wanted partitions. Raises TableNotFound."""
+        table = self.table(name)
+        if where is None or not table.partition_keys:
+            return self._files("SELECT * FROM files WHERE table_name=? ORDER BY partition, key", name)
+        sql = "SELECT * FROM files WHERE table_name=? AND partition=? ORDER BY key"
+        return [file for one in self.partitions(name, where) for file in self._files(sql, name, one.path)]
+
+    def crawls(self, crawler: str | None = None, limit: int = 100) -> list[Crawl]:
+        """The newest crawls that ended, newest first."""
+        rows = self._connection.execute(
+            "SELECT * FROM crawls WHERE ? IS NULL OR crawler=? ORDER BY id DESC LIMIT ?", (crawler, crawler, limit)
+        )
+        return [crawl_of(row) for row in rows]
+
+    def pending(self, dataset: str, zone: str) -> list[Note]:
+        """The notes that no crawl has applied yet, oldest first."""
+        rows = self._connection.execute(
+            "SELECT id, key FROM notes WHERE dataset=? AND zone=? ORDER BY id", (dataset, zone)
+        )
+        return [Note(row["id"], row["key"]) for row in rows]
+
+    def _files(self, sql: str, *arguments: str) -> list[CatalogFile]:
+        schemas = self._schemas()
+        return [
+            CatalogFile(
+                bucket=row["bucket"],
+                key=row["key"],
+                partition=row["partition"],
+                rows=row["row_count"],
+                bytes=row["bytes"],
+                object_id=row["object_id"],
+                fingerprint=row["fingerprint"],
+                schema=schemas[row["fingerprint"]],
+                problem=row["problem"],
+            )
+            for row in self._connection.execute(sql, arguments)
+        ]
+
+    def _schemas(self) -> dict[str, Schema]:
+        rows = self._connection.execute("SELECT fingerprint, columns FROM schemas")
+        return {row["fingerprint"]: load_columns(row["columns"]) for row in rows}
+
+    def _table(self, row: sqlite3.Row) -> Table:
+        keys: tuple[ColumnType, ...] = load_columns(row["partition_keys"])
+        counted = self._connection.execute(
+            # A table with partitions has few of them; one without has its files only.
+            "SELECT CASE WHEN count(row_count) = count(*) THEN coalesce(sum(row_count), 0) END AS row_count,"
+            " coalesce(sum(bytes), 0) AS bytes,"
+            + (
+                " coalesce(sum(files), 0) AS files, count(*) AS partitions FROM partitions WHERE table_name=?"
+                if keys
+                else " count(*) AS files, 0 AS partitions FROM files WHERE table_name=?"
+            ),
+            (row["name"],),
+        ).fetchone()
+        return Table(
+            name=row["name"],
+            database=self._database,
+            dataset=row["dataset"],
+            zone=row["zone"],
+            bucket=row["bucket"],
+            location=row["location"],
+            classification=row["classification"],
+            columns=load_columns(row["columns"]),
+            partition_keys=keys,
+            parameters=json.loads(row["parameters"]),
+            rows=counted["row_count"] if row["zone"] != Zone.RAW else None,
+            bytes=counted["bytes"],
+            files=counted["files"],
+            partitions=counted["partitions"],
+            crawls=row["crawls"],
+            created=datetime.fromisoformat(row["created"]),
+            updated=datetime.fromisoformat(row["updated"]),
+            dialect=json.loads(row["dialect"]),
+        )
+
+
+def crawl_of(row: sqlite3.Row) -> Crawl:
+    """A crawl as the catalog stores it."""
+    return Crawl(
+        id=row["id"],
+        crawler=row["crawler"],
+        table=row["table_name"],
+        status=row["status"],
+        full=bool(row["full"]),
+        started=datetime.fromisoformat(row["started"]),
+        ended=datetime.fromisoformat(row["ended"]),
+        report=CrawlReport(**json.loads(row["report"])),
+        error=row["error"],
+    )
+
+
+def _hint(name: str, names: list[str]) -> str:
+    if not names:
+        return "The catalog is empty: ingest a file first."
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    return f'Did you mean "{near[0]}"?' if near else f"The tables are {', '.join(names)}."
