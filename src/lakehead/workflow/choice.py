@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from lakehead.model import Json
 from lakehead.workflow.expressions import RuntimeFault, Scope
@@ -17,7 +17,7 @@ Report: TypeAlias = Callable[[str, str], None]
 Check: TypeAlias = Callable[[Json, Json], bool]
 
 
-def is_number(value: Json) -> bool:
+def is_number(value: Json) -> TypeGuard[int | float]:
     """A JSON number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 

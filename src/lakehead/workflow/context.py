@@ -18,6 +18,9 @@ def context_object(state: dict[str, Any], frame: dict[str, Any], *, counts_retri
         "RoleArn": info["role_arn"],
         "RedriveCount": state["redrives"],
     }
+    child = _isolated(state, frame)
+    if child is not None:
+        execution.update(Input=child["isolated"], Id=f"{info['id']}/{child['id']}", Name=child["id"])
     if "redriven" in state:
         execution["RedriveTime"] = state["redriven"]
     current: dict[str, Json] = {"EnteredTime": frame.get("entered_time"), "Name": frame.get("state")}
@@ -34,6 +37,14 @@ def context_object(state: dict[str, Any], frame: dict[str, Any], *, counts_retri
     if "task_token" in frame:
         found["Task"] = {"Token": frame["task_token"]}
     return found
+
+
+def _isolated(state: dict[str, Any], frame: dict[str, Any]) -> dict[str, Any] | None:
+    """The iteration of a distributed Map that the frame is in: an execution of its own. `isolated` is its input."""
+    current: dict[str, Any] | None = frame
+    while current is not None and "isolated" not in current:
+        current = state["frames"].get(current.get("parent"))
+    return current
 
 
 def _item(state: dict[str, Any], frame: dict[str, Any]) -> Json:

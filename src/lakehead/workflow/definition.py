@@ -7,7 +7,7 @@ from typing import Any
 from lakehead.errors import DefinitionError
 from lakehead.model import Json
 from lakehead.workflow import fields
-from lakehead.workflow.choice import compile_condition
+from lakehead.workflow.choice import compile_condition, is_number
 from lakehead.workflow.jsonata import compile_jsonata_condition
 from lakehead.workflow.loading import Faults, Reader, constant, member
 from lakehead.workflow.states import (
@@ -187,6 +187,9 @@ class _Loader:
         resource = reader.text("Resource", required=True) or ""
         if resource and not resource.startswith("arn:"):
             reader.fail("Resource", "Resource is an ARN")
+        timeout, heartbeat = (reader.spec.get(key) for key in ("TimeoutSeconds", "HeartbeatSeconds"))
+        if is_number(timeout) and is_number(heartbeat) and heartbeat >= timeout:
+            reader.fail("HeartbeatSeconds", "HeartbeatSeconds is smaller than TimeoutSeconds")
         return TaskState(
             **common,
             resource=resource,

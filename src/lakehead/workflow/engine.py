@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from lakehead.model import Json, iso
 from lakehead.workflow import history, payload
 from lakehead.workflow.context import context_object
 from lakehead.workflow.expressions import RuntimeFault, Scope, StateError, Surroundings, random_bytes
+from lakehead.workflow.functions import compact
 from lakehead.workflow.retry import delay, matches
 from lakehead.workflow.states import Definition, MapState, ParallelState, State, TaskState
 from lakehead.workflow.types import CancelTask, CancelTimer, Command, StartTimer, Step
@@ -64,9 +64,10 @@ class Run:
         """The step's result."""
         return Step(self.state, tuple(self.events), tuple(self.commands))
 
-    def go(self) -> None:
-        """Run every frame that can go on, one state at a time in turn, until none can."""
+    def go(self, first: Callable[[], None]) -> None:
+        """Do `first`, then run every frame that can go on, one state at a time in turn, until none can."""
         try:
+            first()
             while self.ready and self.state["status"] == "RUNNING":
                 frame_id = self.ready.popleft()
                 if frame_id in self.frames:
@@ -200,7 +201,7 @@ class Run:
     def text(self, value: Json) -> str:
         """A value as compact JSON. The last one is remembered: a state's output is the next one's input."""
         if value is not self._last_value:
-            self._last_text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+            self._last_text = compact(value)
             self._last_value = value
         return self._last_text
 
@@ -251,9 +252,7 @@ class Run:
         text = self.limited(output, state.name)
         texts = None
         if assigned:
-            texts = {
-                name: json.dumps(value, separators=(",", ":"), ensure_ascii=False) for name, value in assigned.items()
-            }
+            texts = {name: compact(value) for name, value in assigned.items()}
             frame["vars"] = {**(frame.get("vars") or {}), **assigned}
         self.record(frame, f"{state.type}StateExited", history.exited(state.name, text, texts))
         for key in ("retries", "retry_count", "wait", "task_token"):
@@ -359,7 +358,10 @@ class Run:
             return
         frame["halted"] = True
         above = self.own(parent)
-        self.handlers.child_failed(self, above, frame, error)
+        try:
+            self.handlers.child_failed(self, above, frame, error)
+        except StateError as worse:
+            self.fail_state(above, worse)
 
     # How the execution ends
 
@@ -396,3 +398,5 @@ class Run:
             if not self.children_of(frame_id):
                 frame.pop("wait", None)
                 self.ready.append(frame_id)
+            elif "failed" in frame["wait"]:
+                frame["wait"]["failed"] = len(frame["wait"].get("failed_at", ()))

@@ -62,9 +62,12 @@ def _scientific(number: float) -> tuple[str, str]:
     return mantissa, str(len(digits) - 1 + int(exponent))
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def compact(value: Json) -> str:
     """JSON without spaces, as AWS writes it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _encode(value)
 
 
 def _identity(value: Json) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 _WHOLE = {"truncated": False}
 
 
+@lru_cache(maxsize=256)
 def details_key(event_type: str) -> str:
     """The field of an event that holds its details, `taskScheduledEventDetails`."""
     if event_type.endswith("StateEntered"):

@@ -92,25 +92,42 @@ def start(definition: Definition, input: Json, info: ExecutionInfo, now: datetim
     details = {"input": text, "inputDetails": {"truncated": False}, "roleArn": info.role_arn}
     run.append("ExecutionStarted", details, 0)
     _set_deadline(run)
-    # AWS gives the first StateEntered the previous id 0, not that of ExecutionStarted.
-    run.open_frame("$", input, parent=None, index=0, last=0)
-    run.go()
+    run.go(lambda: _begin(run, input))
     return run.step()
+
+
+def _begin(run: Run, data: Json) -> None:
+    # AWS gives the first StateEntered the previous id 0, not that of ExecutionStarted.
+    run.open_frame("$", data, parent=None, index=0, last=0)
 
 
 def advance(definition: Definition, state: dict[str, Any], event: Event, now: datetime) -> Step:
     """Apply one event. An event that is no longer awaited changes nothing, so reporting twice does no harm."""
-    if state["status"] != "RUNNING":
+    if state["status"] != "RUNNING" or not _awaited(state, event):
         return Step(state, (), ())
     run = Run(definition, state, now, _HANDLERS)
-    if isinstance(event, StopRequested):
-        run.close("ABORTED", error=event.error or None, cause=event.cause or None)
-    elif isinstance(event, TimerFired):
-        _timer(run, event)
-    elif not _task(run, event):
-        return Step(state, (), ())
-    run.go()
+    run.go(lambda: _apply(run, event))
     return run.step()
+
+
+def _awaited(state: dict[str, Any], event: Event) -> bool:
+    match event:
+        case StopRequested():
+            return True
+        case TimerFired(timer_id=timer_id):
+            return str(timer_id) in state["timers"] or timer_id == state.get("deadline")
+        case _:
+            return str(event.task_id) in state["tasks"]
+
+
+def _apply(run: Run, event: Event) -> None:
+    match event:
+        case StopRequested():
+            run.close("ABORTED", error=event.error or None, cause=event.cause or None)
+        case TimerFired():
+            _timer(run, event)
+        case _:
+            _task(run, event)
 
 
 def redrive(definition: Definition, state: dict[str, Any], now: datetime) -> Step:
@@ -129,8 +146,7 @@ def redrive(definition: Definition, state: dict[str, Any], now: datetime) -> Ste
     run = Run(definition, kept, now, _HANDLERS)
     run.append("ExecutionRedriven", {"redriveCount": kept["redrives"]}, state["events"])
     _set_deadline(run)
-    run.resume()
-    run.go()
+    run.go(run.resume)
     return run.step()
 
 
@@ -158,10 +174,10 @@ def _timer(run: Run, event: TimerFired) -> None:
         run.waited(frame)
 
 
-def _task(run: Run, event: TaskSucceeded | TaskFailed | TaskTimedOut) -> bool:
+def _task(run: Run, event: TaskSucceeded | TaskFailed | TaskTimedOut) -> None:
     frame_id = run.take("tasks", event.task_id)
     if frame_id is None:
-        return False
+        return
     frame = run.own(frame_id)
     frame.pop("wait")
     state = run.state_of(frame)
@@ -181,4 +197,3 @@ def _task(run: Run, event: TaskSucceeded | TaskFailed | TaskTimedOut) -> bool:
                 raise StateError(error, None)
     except StateError as error_:
         run.fail_state(frame, error_)
-    return True

@@ -134,7 +134,7 @@ def _open_more(run: Run, frame: Frame, state: MapState, last: int) -> None:
             quiet=state.distributed,
         )  # fmt: skip
         if state.distributed:
-            child["isolated"] = True
+            child["isolated"] = data
 
 
 def iteration_succeeded(run: Run, frame: Frame, child: Frame, output: Json) -> None:
@@ -157,9 +157,11 @@ def _end_if_done(run: Run, frame: Frame, state: MapState) -> None:
     wait = frame["wait"]
     if wait["open"] or wait["next"] < wait["length"]:
         return
+    before = frame["last"]
     if state.distributed:
-        run.record(frame, "MapRunSucceeded", step=False)
-    run.record(frame, "MapStateSucceeded", step=False)
+        run.record(frame, "MapRunSucceeded")
+    run.record(frame, "MapStateSucceeded")
+    frame["last"] = before  # AWS: MapStateExited names the event before these two as its previous one
     failed = set(wait.get("failed_at", ()))
     results = (
         [result for index, result in enumerate(wait["results"]) if index not in failed] if failed else wait["results"]

@@ -47,12 +47,11 @@ def passed(state: State, scope: Scope) -> Outcome:
 
 
 def chosen(state: State, rule: ChoiceRule, scope: Scope) -> Outcome:
-    """The output of a Choice state by a rule of it; the rule's own Assign and Output count."""
+    """The output of a Choice state by a rule of it. The state's own Assign and Output are for when no rule holds."""
     inner = scope if state.jsonata else selected(state, scope)
     assigned = None if rule.assign is None else rule.assign(inner)
     if state.jsonata:
-        computed = rule.output or state.output
-        return (inner.data if computed is None else computed(inner)), assigned
+        return (inner.data if rule.output is None else rule.output(inner)), assigned
     return (inner.data if state.output is None else state.output(inner)), assigned
 
 

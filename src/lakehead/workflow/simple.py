@@ -35,17 +35,18 @@ def succeed_state(run: Run, frame: Frame, state: SucceedState) -> None:
 def fail_state(run: Run, frame: Frame, state: FailState) -> None:
     """End the machine with an error. What ErrorPath and CausePath find has to be text."""
     scope = run.scope(frame, state)
-    error = _text("Error", state.error, scope)
-    cause = _text("Cause", state.cause, scope)
+    error = _text("Error", state, state.error, scope)
+    cause = _text("Cause", state, state.cause, scope)
     raise StateError(error, cause)
 
 
-def _text(field: str, expression: Expression | None, scope: Scope) -> str | None:
+def _text(field: str, state: FailState, expression: Expression | None, scope: Scope) -> str | None:
     if expression is None:
         return None
     value = expression(scope)
     if not isinstance(value, str):
-        raise RuntimeFault(f"The {field} of a Fail state must be a string, but was: {str(value)[:200]}")
+        cause = f"The {field} of a Fail state must be a string, but was: {str(value)[:200]}"
+        raise QueryFault(cause, field) if state.jsonata else RuntimeFault(cause)
     return value
 
 

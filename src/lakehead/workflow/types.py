@@ -116,7 +116,8 @@ Event: TypeAlias = TaskSucceeded | TaskFailed | TaskTimedOut | TimerFired | Stop
 class Step:
     """What one event did: the new state, the history it appended, and what has to be done now.
 
-    `state` is JSON: `{"status": RUNNING | SUCCEEDED | FAILED | TIMED_OUT | ABORTED, "output"?, "error"?, "cause"?, ...}`.
+    `state` is JSON: `{"status", "output"?, "error"?, "cause"?, ...}`; status is RUNNING, SUCCEEDED, FAILED, TIMED_OUT
+    or ABORTED.
     `history` holds Step Functions events: `{"id", "previousEventId", "timestamp", "type", "<details>": {...}}`.
     """
 
