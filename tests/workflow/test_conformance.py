@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,10 @@ def compare() -> Any:
     return module
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
 def run_all(compare: Any, languages: set[str]) -> Iterator[tuple[dict[str, Any], ExecutionResult, str | None]]:
     for case in compare.load(CORPUS / "asl-executions.jsonl", languages, max_wait_seconds=3600):
         got = execute(case["definition"], case["input"], compare.TaskScript(case).answer)
@@ -49,8 +54,8 @@ def figures(results: list[tuple[dict[str, Any], ExecutionResult, str | None]]) -
         total[case["category"]] += 1
         agree[case["category"]] += why is None
     for category in sorted(total):
-        print(f"{category:45} {agree[category]:4} of {total[category]:4}")
-    print(f"{'all':45} {agree.total():4} of {total.total():4}")
+        say(f"{category:45} {agree[category]:4} of {total[category]:4}")
+    say(f"{'all':45} {agree.total():4} of {total.total():4}")
     return {case["name"]: why for case, _, why in results if why is not None}
 
 
@@ -78,7 +83,7 @@ def test_the_recorded_histories_have_the_same_event_types(compare: Any) -> None:
             same = Counter(types) == Counter(recorded) if case["concurrent"] else types == recorded
             if not same:
                 differing[case["name"]] = (Counter(types) - Counter(recorded), Counter(recorded) - Counter(types), case)
-    print(f"{compared - len(differing)} of {compared} histories agree")
+    say(f"{compared - len(differing)} of {compared} histories agree")
     assert compared >= 300 and len(differing) / compared <= 0.03
     for extra, missing, case in differing.values():
         # These recordings left out events of Parallel states: the ids they do have leave gaps.
@@ -101,5 +106,5 @@ def test_previous_event_ids_are_those_of_aws(compare: Any) -> None:
             compared += 1
             ours = [(event["id"], event["previousEventId"]) for event in got.history]
             same += ours == [(event["id"], event["prev"]) for event in recorded]
-    print(f"{same} of {compared} histories have the same chain of events")
+    say(f"{same} of {compared} histories have the same chain of events")
     assert compared >= 270 and same / compared >= 0.97

@@ -22,6 +22,11 @@ def is_number(value: Json) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_whole(value: Json) -> TypeGuard[int | float]:
+    """A number without a fraction, `2` or `2.0`."""
+    return is_number(value) and (isinstance(value, int) or value.is_integer())
+
+
 def _numeric(compare: Callable[[Any, Any], bool]) -> Check:
     return lambda value, wanted: is_number(value) and is_number(wanted) and compare(value, wanted)
 

@@ -42,7 +42,10 @@ def load_definition(document: Json) -> Definition:
     loader = _Loader(faults)
     timeout = None
     if isinstance(document, dict):
-        loader.machine(document, "$", jsonata=False, allowed=fields.TOP, what="a state machine")
+        try:
+            loader.machine(document, "$", jsonata=False, allowed=fields.TOP, what="a state machine")
+        except RecursionError:
+            faults.report("$", "the document is nested too deeply")
         reader = Reader(document, "$", faults)
         timeout = reader.number("TimeoutSeconds", 1, MAX_SECONDS)
         if document.get("Version", "1.0") != "1.0":

@@ -85,6 +85,8 @@ class Run:
             self.handlers.work[state.type](self, frame, state)
         except StateError as error:
             self.fail_state(frame, error)
+        except RecursionError:
+            self.fail_state(frame, RuntimeFault("The data is nested too deeply."))
 
     def _enter(self, frame: Frame, state: State) -> None:
         details = history.entered(state.name, self.text(frame["input"]))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lakehead.model import Json
 from lakehead.workflow import fields
-from lakehead.workflow.choice import is_number
+from lakehead.workflow.choice import is_number, is_whole
 from lakehead.workflow.expressions import Expression, ExpressionError, compile_expression, compile_template
 from lakehead.workflow.jsonata import compile_jsonata_template
 from lakehead.workflow.paths import PathSyntaxError, compile_path
@@ -81,7 +81,7 @@ class Reader:
         if key not in self.spec:
             return default
         value = self.spec[key]
-        if not is_number(value) or (whole and value != int(value)) or not low <= value <= high:
+        if not (is_whole(value) if whole else is_number(value)) or not low <= value <= high:
             kind = "a whole number" if whole else "a number"
             self.fail(key, f"{key} is {kind} from {low:g} to {high:g}")
             return default

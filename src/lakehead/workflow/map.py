@@ -157,11 +157,9 @@ def _end_if_done(run: Run, frame: Frame, state: MapState) -> None:
     wait = frame["wait"]
     if wait["open"] or wait["next"] < wait["length"]:
         return
-    before = frame["last"]
     if state.distributed:
         run.record(frame, "MapRunSucceeded")
-    run.record(frame, "MapStateSucceeded")
-    frame["last"] = before  # AWS: MapStateExited names the event before these two as its previous one
+    run.record(frame, "MapStateSucceeded", step=False)
     failed = set(wait.get("failed_at", ()))
     results = (
         [result for index, result in enumerate(wait["results"]) if index not in failed] if failed else wait["results"]

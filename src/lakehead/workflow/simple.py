@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from lakehead.model import Json
 from lakehead.workflow import payload
-from lakehead.workflow.choice import is_number
+from lakehead.workflow.choice import is_whole
 from lakehead.workflow.engine import Frame, Run
 from lakehead.workflow.expressions import Expression, QueryFault, RuntimeFault, Scope, StateError
 from lakehead.workflow.states import ChoiceState, FailState, PassState, SucceedState, WaitState
@@ -85,7 +85,7 @@ def _due(now: datetime, state: WaitState, scope: Scope) -> datetime:
 
 
 def _seconds(state: WaitState, value: Json) -> float:
-    if not is_number(value) or value != int(value) or not 0 <= value <= MAX_WAIT_SECONDS:
+    if not is_whole(value) or not 0 <= value <= MAX_WAIT_SECONDS:
         raise _wrong(state, f"a whole number from 0 to {MAX_WAIT_SECONDS}", value)
     return float(value)
 

@@ -6,7 +6,7 @@ import hashlib
 
 from lakehead.model import Json
 from lakehead.workflow import payload
-from lakehead.workflow.choice import is_number
+from lakehead.workflow.choice import is_whole
 from lakehead.workflow.engine import Frame, Run
 from lakehead.workflow.expressions import Expression, RuntimeFault, Scope, StateError
 from lakehead.workflow.history import resource_of
@@ -63,7 +63,7 @@ def _seconds(field: str, expression: Expression | None, scope: Scope) -> float |
     if expression is None:
         return None
     value = expression(scope)
-    if not is_number(value) or value != int(value) or not 0 < value <= MAX_SECONDS:
+    if not is_whole(value) or not 0 < value <= MAX_SECONDS:
         raise RuntimeFault(f"The {field} is not a positive whole number of seconds: {str(value)[:200]}")
     return int(value)
 
