@@ -155,6 +155,7 @@ def test_a_wrong_variable_or_flag_is_named(tmp_path: Path) -> None:
         ("a = " + "1" * 10_000, "cannot be read as TOML|no valid TOML|unknown key"),
         (LEAST + '[[notify]]\nname = "a"\n', "misses url"),
         (LEAST + '[[notify]]\nname = "a"\nurl = "nowhere"\n', "expected an address"),
+        (LEAST + '[[notify]]\nname = "a"\nurl = "env:NO NAME"\n', "expected an address"),
         (LEAST + '[[notify]]\nname = "a"\nurl = "env:A"\non = "never"\n', 'one of "all"'),
         (
             LEAST + '[[notify]]\nname = "a"\nurl = "env:A"\n' * 1 + '[[notify]]\nname = "a"\nurl = "env:B"\n',
@@ -208,6 +209,15 @@ def test_subscriptions_of_the_lake_and_of_the_environment(tmp_path: Path) -> Non
     ]
     assert "hunter2" not in str(explain(config))
     assert redacted("env:CHAT") == "env:CHAT"
+
+
+def test_where_the_store_is(tmp_path: Path) -> None:
+    lake(
+        tmp_path,
+        LEAST + '[env.aws]\nstorage = "s3"\n[env.minio]\nstorage = "s3"\nendpoint_url = "http://localhost:9000"\n',
+    )
+    found = [load_config(tmp_path, env, environ={}).store_address for env in ("dev", "aws", "minio")]
+    assert found == [tmp_path / "data", "s3://", "http://localhost:9000"]
 
 
 def test_a_secret_is_not_in_the_complaint(tmp_path: Path) -> None:

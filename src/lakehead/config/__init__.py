@@ -12,6 +12,7 @@ from typing import Any
 from lakehead.config.document import Document, check_text, nearest
 from lakehead.config.settings import BY_NAME, SETTINGS, Setting, Unfit, slug
 from lakehead.errors import ConfigError
+from lakehead.notify.message import Subscription
 
 FILE_NAME = "lakehead.toml"
 
@@ -27,15 +28,6 @@ class Origin:
 
     def __str__(self) -> str:
         return self.place or self.source
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """Who is told of which outcomes (all, success, failure). `url` is an address or `env:NAME`, resolved on use."""
-
-    name: str
-    url: str
-    on: str = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +62,11 @@ class LakeConfig:
     def file(self) -> Path:
         """The lake's `lakehead.toml`."""
         return self.root / FILE_NAME
+
+    @property
+    def store_address(self) -> Path | str:
+        """What `storage.open_store` takes: the folder of buckets, an S3-compatible server's address, or `s3://`."""
+        return self.storage_path if self.storage == "local" else self.endpoint_url or "s3://"
 
     @property
     def state_dir(self) -> Path:
@@ -184,7 +181,7 @@ def explain(config: LakeConfig) -> list[tuple[str, str, str]]:
 
 
 def redacted(url: str) -> str:
-    """An address without anything that may be secret: an `env:` reference as it is, else the scheme only."""
+    """An address without anything that may be secret: an `env:` reference as it is, else its scheme only."""
     return url if url.startswith("env:") else url.partition(":")[0] + "://***"
 
 

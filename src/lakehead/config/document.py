@@ -189,7 +189,7 @@ def check_text(setting: Setting, value: Any, *, source: str) -> Any:
 def _address(value: Any) -> str:
     """A subscription's address: `scheme:...`, or `env:NAME` for one that an environment variable holds."""
     address = text(value)
-    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:\S", address):
+    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|(?!env:)[A-Za-z][A-Za-z0-9+.-]*:\S*", address):
         raise Unfit('an address such as "mailto://..." or "env:NAME" for one in an environment variable')
     return address
 
