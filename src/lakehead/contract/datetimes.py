@@ -47,6 +47,8 @@ _OFFSETS = {
 }
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|(([A-Za-z])\3*)|([^A-Za-z'\[\]{}#])")
 _ISO_OFFSET = "(?:Z|[+-](?:(?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|18(?::?00)?))"
+_FIRST = "CAST('0001-01-02 00:00:00' AS TIMESTAMP)"
+_LAST = "CAST('9999-12-30 23:59:59.999999' AS TIMESTAMP)"
 _ISO_DATE = f"{YEAR}-{_TWO_DIGITS['M']}-{_TWO_DIGITS['d']}"
 _ISO_TIME = f"{_TWO_DIGITS['H']}:[0-5][0-9]:[0-5][0-9](?:[.][0-9]{{1,6}})?"
 
@@ -230,7 +232,9 @@ def _to_utc(local: str, offset: str) -> str:
     hours = f"TRY_CAST(SUBSTR({digits}, 2, 2) AS INTEGER)"
     minutes = f"COALESCE(TRY_CAST(SUBSTR({digits}, 4, 2) AS INTEGER), 0)"
     sign = f"CASE WHEN {offset} LIKE '-%' THEN 1 ELSE -1 END"
-    return f"{local} + (({hours} * 60 + {minutes}) * {sign}) * INTERVAL '1' MINUTE"
+    shifted = f"{local} + (({hours} * 60 + {minutes}) * {sign}) * INTERVAL '1' MINUTE"
+    # On the first and the last day of the calendar an offset could lead out of it.
+    return f"CASE WHEN {local} BETWEEN {_FIRST} AND {_LAST} THEN {shifted} END"
 
 
 def _escape(character: str) -> str:

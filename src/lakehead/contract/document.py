@@ -95,8 +95,7 @@ class Document:
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(events, place)
         if isinstance(event, yaml.SequenceStartEvent):
-            items = iter(lambda: next(events), None)
-            ended = itertools.takewhile(lambda item: not isinstance(item, yaml.SequenceEndEvent), items)
+            ended = itertools.takewhile(lambda item: not isinstance(item, yaml.SequenceEndEvent), events)
             return [self._build(item, events, (*place, number)) for number, item in enumerate(ended)]
         return event.value if event.style else _plain(event.value)
 
@@ -104,12 +103,15 @@ class Document:
         import yaml
 
         found: dict[str, Any] = {}
-        while not isinstance(event := next(events), yaml.MappingEndEvent):
+        for event in events:
+            line = event.start_mark.line + 1
+            if isinstance(event, yaml.MappingEndEvent):
+                break
             if not isinstance(event, yaml.ScalarEvent):
                 raise self.invalid(place, "a key is a list, a mapping or an alias")
-            key = event.value
+            key: str = event.value
             repeated = key in found
-            self._lines[(*place, key)] = event.start_mark.line + 1
+            self._lines[(*place, key)] = line
             if repeated:
                 raise self.invalid((*place, key), f'the key "{key}" is there twice')
             found[key] = self._build(next(events), events, (*place, key))

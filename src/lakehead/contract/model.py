@@ -108,6 +108,9 @@ class NotMissing:
     null: bool
 
 
+WHITESPACE = " \t\n\v\f\r\u00a0"
+"""What is trimmed from both ends of every value: the ASCII blanks, and the no-break space that spreadsheets write."""
+
 Rule: TypeAlias = Bound | MultipleOf | Length | Pattern | OneOf | NotMissing
 """A condition that a row's value must meet. Null meets all but NotMissing."""
 

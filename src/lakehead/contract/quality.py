@@ -7,7 +7,7 @@ from typing import Any
 
 from lakehead.contract import queries
 from lakehead.contract.document import Document, Place, nearest, shown
-from lakehead.contract.model import Column, Kind, NotMissing, OneOf, QualityCheck, Rule, Threshold
+from lakehead.contract.model import WHITESPACE, Column, Kind, NotMissing, OneOf, QualityCheck, Rule, Threshold
 from lakehead.contract.properties import iso_moment, read_pattern
 from lakehead.contract.settings import refuse_settings
 
@@ -128,13 +128,15 @@ class QualityReader:
         values = arguments.get("missingValues", [None])
         if not isinstance(values, list) or not all(value is None or isinstance(value, str) for value in values):
             raise self.document.unsupported(place, "missingValues is a list of texts and null", "Put texts in quotes.")
-        texts = tuple(dict.fromkeys(value.strip() for value in values if value and value.strip()))
+        texts = tuple(dict.fromkeys(value.strip(WHITESPACE) for value in values if value and value.strip(WHITESPACE)))
         if texts and column.type.kind is not Kind.STRING:
             hint = "For the whole file: csvNullTexts among the customProperties."
             raise self.document.unsupported(
                 place, f"texts are missing values of a string, not of {column.type.sql}", hint
             )
-        null = any(not value or not value.strip() or value.strip() in self.null_texts for value in values)
+        null = any(
+            not value or not value.strip(WHITESPACE) or value.strip(WHITESPACE) in self.null_texts for value in values
+        )
         return NotMissing(texts, null)
 
     def _one_of(self, place: Place, values: Any, column: Column) -> OneOf:

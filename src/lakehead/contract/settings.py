@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from lakehead.contract.document import Document, Place, nearest, shown
-from lakehead.contract.model import Dialect
+from lakehead.contract.model import WHITESPACE, Dialect
 
 _ENCODINGS = {
     "utf-8": ("utf8", "utf-8-sig"),
@@ -44,7 +44,7 @@ def _boolean(value: Any) -> bool:
 
 def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(dict.fromkeys(item.strip() for item in value if item.strip()))
+        return tuple(dict.fromkeys(item.strip(WHITESPACE) for item in value if item.strip(WHITESPACE)))
     raise _Unfit("a list of texts, such as ['N/A', '-'] (in quotes)")
 
 
