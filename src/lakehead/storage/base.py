@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -13,8 +14,8 @@ from typing import BinaryIO, Protocol
 class ObjectInfo:
     """What a store knows of an object without reading it.
 
-    `etag` identifies the bytes; a listing may leave it empty where it would have to read them (head() fills it).
-    `fingerprint` changes whenever the object may have changed and costs nothing to read.
+    `etag` identifies the bytes; a listing and a put of a file may leave it empty where they would have to read them
+    (head() fills it). `fingerprint` changes whenever the object may have changed and costs nothing to read.
     `sequencer` orders the versions of one key (hexadecimal).
     """
 
@@ -28,8 +29,22 @@ class ObjectInfo:
     version_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A local file that becomes an object."""
+
+    source: Path
+    key: str
+
+
 class ObjectStore(Protocol):
-    """Buckets of objects. Every method may raise StorageUnavailable, BucketNotFound and InvalidKey."""
+    """Buckets of objects. Every method may raise StorageUnavailable, BucketNotFound, InvalidKey and ConfigError."""
+
+    excludes: bool
+    """Whether lock() keeps other processes out. Where it does not, only conditional puts decide between them."""
+
+    etag_is_sha256: bool
+    """Whether an etag is the SHA-256 of the object's bytes."""
 
     def head(self, bucket: str, key: str, *, version_id: str = "") -> ObjectInfo:
         """The object's information, etag included. Raises ObjectNotFound."""
@@ -46,14 +61,23 @@ class ObjectStore(Protocol):
     def get_with_etag(self, bucket: str, key: str) -> tuple[bytes, str]:
         """The whole object and the etag to make a conditional put with. Raises ObjectNotFound."""
 
-    def open(self, bucket: str, key: str, *, version_id: str = "") -> BinaryIO:
-        """The object as a stream of bytes, closed by the caller. Raises ObjectNotFound."""
+    def get_tail(self, bucket: str, key: str, length: int) -> bytes:
+        """The object's last `length` bytes, or all of it where it is shorter. Raises ObjectNotFound."""
+
+    def open(self, bucket: str, key: str, *, version_id: str = "", if_match: str = "") -> BinaryIO:
+        """The object as a stream of bytes, closed by the caller.
+
+        Raises ObjectNotFound, and PreconditionFailed where the object's etag is not `if_match`.
+        """
 
     def local_path(self, bucket: str, key: str) -> Path | None:
-        """Where the object lies on this machine, if it does; None for a remote store. Never to be written to."""
+        """Where the object lies on this machine if it exists; None for a remote store. Never to be written to."""
 
     def staging_dir(self, bucket: str, attempt: str) -> Path:
         """An empty local directory for an attempt's files, on the same device as the bucket where that is possible."""
+
+    def stale_staging(self, bucket: str, older_than: timedelta) -> Iterator[Path]:
+        """What unfinished attempts and puts left on this machine and nobody has touched for `older_than`."""
 
     def put(self, bucket: str, key: str, data: bytes, *, if_none_match: bool = False, if_match: str = "") -> ObjectInfo:
         """Write an object atomically and durably.
@@ -63,13 +87,19 @@ class ObjectStore(Protocol):
         """
 
     def put_file(self, bucket: str, key: str, source: Path, *, move: bool = False) -> ObjectInfo:
-        """Write a file as an object, atomically and durably; with `move` the source is consumed (a rename if it can)."""
+        """Write a file as an object, atomically and durably. With `move` the source is consumed (renamed if it can)."""
+
+    def move_files(self, bucket: str, moves: Sequence[Move]) -> None:
+        """put_file(move=True) for many: each atomic, in no order, all of them durable when this returns."""
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object; one that is not there is no error."""
 
     def create_bucket(self, bucket: str) -> None:
         """Make a bucket; one that is there is no error."""
+
+    def lock(self, bucket: str, name: str) -> AbstractContextManager[None]:
+        """Keep out whoever else asks for this lock, if the store `excludes`. Waits a bounded time, then Busy."""
 
     def uri(self, bucket: str, key: str) -> str:
         """A name a person can use to find the object: a path or an s3:// address."""

@@ -1,0 +1,122 @@
+"""Durable steps on a local disk, and what its errors mean. A rename lasts once its directory was fsynced."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lakehead.errors import BucketNotFound, ConfigError, InvalidKey, LakeheadError, ObjectNotFound, StorageUnavailable
+
+FILE_MODE = 0o644
+DIRECTORY_MODE = 0o755
+
+_UNAVAILABLE = {
+    errno.ENOSPC: "The disk is full: free some space.",
+    errno.EDQUOT: "The disk quota is used up: free some space.",
+    errno.EIO: "The disk reports a fault: look at the system log and at the disk's health.",
+    errno.EROFS: "The file system is read-only: look at the system log, then remount it writable.",
+    errno.EMFILE: "This process has too many open files: raise `ulimit -n`.",
+    errno.ENFILE: "The machine has too many open files: raise fs.file-max.",
+}
+
+
+@contextlib.contextmanager
+def explained(bucket: str, key: str = "", path: Path | None = None) -> Iterator[None]:
+    """Turn the operating system's errors into Lakehead's."""
+    try:
+        yield
+    except OSError as error:
+        raise _explain(error, bucket, key, path) from error
+
+
+def _explain(error: OSError, bucket: str, key: str, path: Path | None) -> LakeheadError:
+    where: dict[str, Any] = {"bucket": bucket, "key": key or None, "path": str(error.filename or path or "") or None}
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno == errno.ENOENT:
+        return ObjectNotFound("no such object", **where) if key else BucketNotFound("no such bucket", **where)
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
+        hint = "A directory cannot hold a file and a folder of one name: choose another key."
+        return InvalidKey("the key's place is taken by a folder, or by an object above it", hint=hint, **where)
+    if error.errno == errno.ENAMETOOLONG:
+        return InvalidKey("the key is too long for this file system", hint="Choose a shorter key.", **where)
+    if error.errno == errno.ELOOP:
+        return InvalidKey("the key leads through a symbolic link", hint="Replace it by a real file or folder.", **where)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ConfigError(f"the store may not do this: {reason}", hint="Give this user access to the path.", **where)
+    hint = _UNAVAILABLE.get(error.errno or 0, "Try again; if it stays, look at the disk.")
+    return StorageUnavailable(f"the disk did not do its work: {reason}", hint=hint, **where)
+
+
+def open_for_reading(path: Path) -> BinaryIO:
+    """A file's bytes. A symbolic link raises OSError(ELOOP)."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+
+
+def create(path: Path) -> BinaryIO:
+    """A new file that only its owner may write."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE), "wb")
+
+
+def fsync_file(path: Path) -> None:
+    """Make a file's content last."""
+    _fsync(path, os.O_RDONLY)
+
+
+def fsync_directories(paths: Iterable[Path]) -> None:
+    """Make the names in these directories last; each directory once."""
+    for path in sorted(set(paths)):
+        _fsync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _fsync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directories(path: Path, *, below: Path) -> set[Path]:
+    """Make `path` and what is missing between it and `below`, which exists. Returns the directories to fsync for it."""
+    missing: list[Path] = []
+    step = path
+    while step != below and not step.is_dir():
+        missing.append(step)
+        step = step.parent
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=DIRECTORY_MODE)
+    return {folder.parent for folder in missing}
+
+
+def remove_empty_directories(path: Path, *, below: Path) -> None:
+    """Remove `path` and its parents as long as they are empty, but never `below`."""
+    with contextlib.suppress(OSError):
+        while path != below:
+            path.rmdir()
+            path = path.parent
+
+
+def make_safe(path: Path) -> None:
+    """Take write access from group and others, and execution from all."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & ~FILE_MODE:
+        path.chmod(mode & FILE_MODE)
+
+
+def refuse_links(path: Path, *, below: Path) -> None:
+    """Raise OSError(ELOOP) where a part of `path` below `below` is a symbolic link. Parts may be missing."""
+    step = below
+    for part in path.relative_to(below).parts:
+        step = step / part
+        try:
+            mode = os.lstat(step).st_mode
+        except FileNotFoundError:
+            return
+        if stat.S_ISLNK(mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(step))

@@ -1,0 +1,224 @@
+"""S3, or any service that speaks its protocol, through boto3 (the `aws` extra)."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from lakehead.errors import ConfigError
+from lakehead.storage.base import Move, ObjectInfo
+from lakehead.storage.keys import check_attempt, check_bucket, check_key
+from lakehead.storage.s3_errors import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 60.0
+ATTEMPTS = 5
+UPLOADS = 8
+
+
+class S3Store:
+    """Buckets in S3. Conditional puts need a service that knows If-None-Match and If-Match (S3 since 2024, MinIO, ...).
+
+    S3 tells an object's sequencer only in events, so `head` and `list` give the time of the last change in nanoseconds
+    instead: two versions of one second have the same. lock() keeps nobody out.
+
+    Credentials come from where boto3 looks for them. Every call is bounded: `attempts` tries of `connect_seconds` and
+    `read_seconds` each.
+    """
+
+    excludes = False
+    etag_is_sha256 = False
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str = "",
+        region: str = "",
+        profile: str = "",
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        attempts: int = ATTEMPTS,
+        staging: Path | None = None,
+    ) -> None:
+        self._endpoint_url, self._region, self._profile = endpoint_url, region, profile
+        self._connect_seconds, self._read_seconds, self._attempts = connect_seconds, read_seconds, attempts
+        self._staging = staging or Path(tempfile.gettempdir()) / "lakehead-staging"
+
+    def head(self, bucket: str, key: str, *, version_id: str = "") -> ObjectInfo:
+        """The object's information."""
+        arguments = _target(bucket, key, version_id)
+        with translated(bucket, key):
+            found = self._client.head_object(**arguments)
+        return _info(bucket, key, found, size=found["ContentLength"])
+
+    def list(self, bucket: str, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """The bucket's objects in the order of their keys, a thousand in memory at a time."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with translated(bucket, prefix, listing=True):
+            for page in pages.paginate(Bucket=check_bucket(bucket), Prefix=prefix, StartAfter=start_after):
+                for found in page.get("Contents", ()):
+                    yield _info(bucket, found["Key"], found, size=found["Size"])
+
+    def get(self, bucket: str, key: str, *, version_id: str = "") -> bytes:
+        """The whole object."""
+        with self.open(bucket, key, version_id=version_id) as stream, translated(bucket, key):
+            return stream.read()
+
+    def get_with_etag(self, bucket: str, key: str) -> tuple[bytes, str]:
+        """The whole object and its etag."""
+        with translated(bucket, key):
+            answer = self._client.get_object(**_target(bucket, key))
+            with contextlib.closing(answer["Body"]) as body:
+                return body.read(), _etag(answer)
+
+    def get_tail(self, bucket: str, key: str, length: int) -> bytes:
+        """The object's last bytes."""
+        with translated(bucket, key):
+            if not self._client.head_object(**_target(bucket, key))["ContentLength"]:
+                return b""
+            answer = self._client.get_object(**_target(bucket, key), Range=f"bytes=-{length}")
+            with contextlib.closing(answer["Body"]) as body:
+                return body.read()
+
+    def open(self, bucket: str, key: str, *, version_id: str = "", if_match: str = "") -> BinaryIO:
+        """The object as a stream; botocore's errors while reading are translated like all others."""
+        condition = {"IfMatch": if_match} if if_match else {}
+        with translated(bucket, key):
+            answer = self._client.get_object(**_target(bucket, key, version_id), **condition)
+        return cast(BinaryIO, answer["Body"])
+
+    def local_path(self, bucket: str, key: str) -> Path | None:
+        """None: an S3 object has no file."""
+        check_key(bucket, key)
+        return None
+
+    def staging_dir(self, bucket: str, attempt: str) -> Path:
+        """A directory of this machine, empty."""
+        path = self._staging / check_bucket(bucket) / check_attempt(attempt)
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(mode=0o700, parents=True)
+        return path
+
+    def stale_staging(self, bucket: str, older_than: timedelta) -> Iterator[Path]:
+        """Staging directories of this machine that nobody has touched for `older_than`."""
+        before = time.time() - older_than.total_seconds()
+        folder = self._staging / check_bucket(bucket)
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if max(found.lstat().st_mtime for found in (path, *path.rglob("*"))) <= before:
+                yield path
+
+    def put(self, bucket: str, key: str, data: bytes, *, if_none_match: bool = False, if_match: str = "") -> ObjectInfo:
+        """Write bytes as an object."""
+        conditions = {"IfNoneMatch": "*"} if if_none_match else {"IfMatch": if_match} if if_match else {}
+        with translated(bucket, key, conditional=bool(conditions)):
+            self._client.put_object(**_target(bucket, key), Body=data, **conditions)
+        return self.head(bucket, key)
+
+    def put_file(self, bucket: str, key: str, source: Path, *, move: bool = False) -> ObjectInfo:
+        """Upload a file, in parts where it is large; with `move` it is removed afterwards."""
+        target = _target(bucket, key)
+        with translated(bucket, key):
+            self._client.upload_file(str(source), target["Bucket"], target["Key"])
+        if move:
+            source.unlink()
+        return self.head(bucket, key)
+
+    def move_files(self, bucket: str, moves: Sequence[Move]) -> None:
+        """Upload many files, some of them at a time."""
+
+        def upload(move: Move) -> None:
+            self.put_file(bucket, move.key, move.source, move=True)
+
+        with ThreadPoolExecutor(UPLOADS) as pool:
+            for _ in pool.map(upload, moves):
+                pass
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object (in a bucket with versions: its current one)."""
+        with translated(bucket, key):
+            self._client.delete_object(**_target(bucket, key))
+
+    def create_bucket(self, bucket: str) -> None:
+        """Make a bucket in the client's region."""
+        region = self._client.meta.region_name
+        arguments: dict[str, Any] = {"Bucket": check_bucket(bucket)}
+        if region not in ("us-east-1", "aws-global"):
+            arguments["CreateBucketConfiguration"] = {"LocationConstraint": region}
+        with contextlib.suppress(self._client.exceptions.BucketAlreadyOwnedByYou), translated(bucket, passing=_OWNED):
+            self._client.create_bucket(**arguments)
+
+    def lock(self, bucket: str, name: str) -> contextlib.AbstractContextManager[None]:
+        """Nothing: S3 has no locks."""
+        del bucket, name
+        return contextlib.nullcontext()
+
+    def uri(self, bucket: str, key: str) -> str:
+        """The object's s3:// address."""
+        return f"s3://{bucket}/{key}"
+
+    @cached_property
+    def _client(self) -> S3Client:
+        try:
+            import boto3
+            from botocore.config import Config
+        except ImportError as error:
+            raise ConfigError(
+                "S3 needs boto3, which is not installed", hint='Run: pip install "lakehead[aws]"'
+            ) from error
+        config = Config(
+            connect_timeout=self._connect_seconds,
+            read_timeout=self._read_seconds,
+            retries={"mode": "standard", "max_attempts": self._attempts},
+            s3={"addressing_style": "path"} if self._endpoint_url else {},
+        )
+        with translated(""):
+            session = boto3.Session(profile_name=self._profile or None, region_name=self._region or None)
+            return session.client(
+                "s3",
+                config=config,
+                endpoint_url=self._endpoint_url or None,
+                region_name=session.region_name or "us-east-1",
+            )
+
+
+_OWNED = ("BucketAlreadyOwnedByYou",)
+
+
+def _target(bucket: str, key: str, version_id: str = "") -> dict[str, Any]:
+    version = {"VersionId": version_id} if version_id else {}
+    return {"Bucket": check_bucket(bucket), "Key": check_key(bucket, key), **version}
+
+
+def _etag(answer: Mapping[str, Any]) -> str:
+    return str(answer["ETag"]).strip('"')
+
+
+def _info(bucket: str, key: str, found: Mapping[str, Any], *, size: int) -> ObjectInfo:
+    modified: datetime = found["LastModified"].astimezone(UTC)
+    nanoseconds = int(modified.timestamp()) * 1_000_000_000 + modified.microsecond * 1_000
+    return ObjectInfo(
+        bucket,
+        key,
+        size=size,
+        last_modified=modified,
+        fingerprint=f"{_etag(found)}-{size}-{nanoseconds}",
+        etag=_etag(found),
+        sequencer=f"{nanoseconds:016x}",
+        version_id=_version(found),
+    )
+
+
+def _version(found: Mapping[str, Any]) -> str:
+    version = str(found.get("VersionId") or "")
+    return "" if version == "null" else version
