@@ -26,6 +26,39 @@ MAX_PAYLOAD = 262_144
 """AWS: bytes of a state's input or output, as UTF-8."""
 
 
+MAX_NESTING = 500
+"""Levels of arrays and objects in one value; far from what Python's own JSON reader and writer can bear."""
+
+
+def json_text(value: Json) -> str:
+    """Compact JSON. Raises RuntimeFault where the value is no JSON or is nested too deeply."""
+    try:
+        text = compact(value)
+    except RecursionError:
+        raise RuntimeFault(f"The data is nested more than {MAX_NESTING} levels deep.") from None
+    except (TypeError, ValueError) as error:
+        raise RuntimeFault(f"The data is not JSON: {error}") from error
+    if text.count("[") + text.count("{") > MAX_NESTING and _nesting(value) > MAX_NESTING:
+        raise RuntimeFault(f"The data is nested more than {MAX_NESTING} levels deep.")
+    return text
+
+
+def _nesting(value: Json) -> int:
+    level, depth = [value], 0
+    while level:
+        inside = (item for item in level if isinstance(item, dict | list))
+        level = [item for parent in inside for item in (parent.values() if isinstance(parent, dict) else parent)]
+        depth += bool(level)
+    return depth
+
+
+def too_large(text: str) -> bool:
+    """Whether JSON is larger than AWS lets a payload be."""
+    if len(text) > MAX_PAYLOAD:
+        return True
+    return not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_PAYLOAD
+
+
 class ExecutionOver(Exception):
     """The execution has ended in the middle of a handler; there is nothing left to do in this step."""
 
@@ -201,16 +234,19 @@ class Run:
         return {**outer, **own} if own else outer
 
     def text(self, value: Json) -> str:
-        """A value as compact JSON. The last one is remembered: a state's output is the next one's input."""
+        """A value as compact JSON. The last one is remembered: a state's output is the next one's input.
+
+        Raises RuntimeFault where the value is no JSON, or nested so deeply that it could not be stored.
+        """
         if value is not self._last_value:
-            self._last_text = compact(value)
+            self._last_text = json_text(value)
             self._last_value = value
         return self._last_text
 
     def limited(self, value: Json, name: str) -> str:
         """The value as JSON. Raises StateError States.DataLimitExceeded where it is too large to be passed on."""
         text = self.text(value)
-        if len(text) > MAX_PAYLOAD or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_PAYLOAD):
+        if too_large(text):
             raise StateError(
                 "States.DataLimitExceeded",
                 f"The state/task '{name}' returned a result with a size exceeding "

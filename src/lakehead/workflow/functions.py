@@ -62,7 +62,7 @@ def _scientific(number: float) -> tuple[str, str]:
     return mantissa, str(len(digits) - 1 + int(exponent))
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def compact(value: Json) -> str:

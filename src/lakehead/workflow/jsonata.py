@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from lakehead.model import Json
@@ -86,16 +88,22 @@ def _type_name(value: Json) -> str:
 
 
 def _expression(text: str, report: Report, path: str, field: str) -> Expression | None:
-    try:
-        from jsonata.jexception import JException
-        from jsonata.jsonata import Jsonata
-    except ImportError:
+    library = _library()
+    if library is None:
         report(path, "JSONata needs an extra library: pip install 'lakehead[jsonata]'")
         return None
     try:
-        compiled = Jsonata(text)
+        compiled = library.Jsonata(text)
         compiled.set_output_convert_nulls(False)
-    except (JException, RecursionError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+    except (
+        library.jexception.JException,
+        RecursionError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        KeyError,
+    ) as error:
         report(path, f"not a JSONata expression: {error}")
         return None
     where = f"The JSONata expression '{text}' specified for the field '{field}'"
@@ -114,6 +122,20 @@ def _expression(text: str, report: Report, path: str, field: str) -> Expression 
             raise QueryFault(f"{where} returned an unsupported result type.", field) from error
 
     return evaluate
+
+
+@cache
+def _library() -> Any:
+    """The library's main module; None where it is not installed."""
+    limit = sys.getrecursionlimit()
+    try:
+        from jsonata import jsonata
+    except ImportError:
+        return None
+    finally:
+        # The library raises the limit of the whole process to 10,000, with which a deep recursion can crash it.
+        sys.setrecursionlimit(limit)
+    return jsonata
 
 
 def _bindings(scope: Scope) -> dict[str, Any]:

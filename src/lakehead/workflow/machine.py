@@ -21,9 +21,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from lakehead.errors import NotRedrivable
+from lakehead.errors import NotRedrivable, UsageError
 from lakehead.model import Json, iso
-from lakehead.workflow.engine import Frame, Handlers, Run
+from lakehead.workflow.engine import MAX_PAYLOAD, Frame, Handlers, Run, too_large
 from lakehead.workflow.expressions import StateError
 from lakehead.workflow.history import resource_of
 from lakehead.workflow.map import iteration_failed, iteration_succeeded, map_state
@@ -73,7 +73,10 @@ _HANDLERS = Handlers(
 
 
 def start(definition: Definition, input: Json, info: ExecutionInfo, now: datetime) -> Step:
-    """Start an execution and run it as far as it goes. `input` must not be changed afterwards."""
+    """Start an execution and run it as far as it goes. `input` must not be changed afterwards.
+
+    Raises UsageError where the input is no JSON, too deeply nested, or larger than 262,144 bytes (AWS refuses it too).
+    """
     state: dict[str, Any] = {
         "version": STATE_VERSION,
         "status": "RUNNING",
@@ -88,12 +91,22 @@ def start(definition: Definition, input: Json, info: ExecutionInfo, now: datetim
         "timers": {},
     }
     run = Run(definition, state, now, _HANDLERS)
-    text = run.text(input)
+    text = _input_text(run, input)
     details = {"input": text, "inputDetails": {"truncated": False}, "roleArn": info.role_arn}
     run.append("ExecutionStarted", details, 0)
     _set_deadline(run)
     run.go(lambda: _begin(run, input))
     return run.step()
+
+
+def _input_text(run: Run, data: Json) -> str:
+    try:
+        text = run.text(data)
+    except StateError as error:
+        raise UsageError(f"this cannot be the input of an execution: {error.cause}") from error
+    if too_large(text):
+        raise UsageError("the input of an execution is too large", expected=f"at most {MAX_PAYLOAD} bytes as JSON")
+    return text
 
 
 def _begin(run: Run, data: Json) -> None:
