@@ -208,7 +208,7 @@ def test_data_nested_too_deeply_fails_the_execution_not_the_interpreter() -> Non
     result = run(deeper, {"n": 0})
     assert (result.status, result.error) == ("FAILED", "States.Runtime")
     assert "nested more than 500 levels deep" in str(result.cause)
-    brackets = {"text": "[{" * 1000, "list": [{}] * 1000, "n": None}
+    brackets: dict[str, Any] = {"text": "[{" * 1000, "list": [{}] * 1000, "n": None}
     assert run(chain(A={"Type": "Pass"}), brackets).output == brackets
     deep: Any = 1
     for _ in range(5000):

@@ -48,7 +48,8 @@ def output(expression: str, data: Any = None) -> Any:
         ("($f := function($n){1 + $f($n + 1)}; $f(1))", "States.QueryEvaluationError"),
     ],
 )
-def test_an_expression_answers(expression: str, answer: Any) -> None:
+def test_an_expression_answers(expression: str, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehead.workflow.jsonata.MAX_EVALUATIONS", 20_000)
     assert output(expression, {"a": None, "l": [None, 1, 2.0], "n": [1, 2, 3]}) == answer
 
 

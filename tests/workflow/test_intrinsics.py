@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehead.workflow.expressions import (
@@ -45,6 +45,8 @@ def test_all_eighteen_functions_are_there() -> None:
     [
         ("States.Format('Hello, my name is {}.', $.name)", "Hello, my name is Ada."),
         ("States.Format('{} {} {} {}', 1, 1.5, true, null)", "1 1.5 true null"),
+        ("States.Format('{} {} {}', 10000000.0, 0.0001, -1.25e-7)", "1.0E7 1.0E-4 -1.25E-7"),
+        ("States.Format('{} {}', 9999999.5, 0.0)", "9999999.5 0.0"),
         ("States.Format('{}', $.nested)", "{a=1, b=[x, {c=null}]}"),
         ("States.Format('it\\'s \\{{}\\}', $.name)", "it's {Ada}"),
         ("States.Format('no holes')", "no holes"),
@@ -103,6 +105,7 @@ def test_a_function_answers_as_on_aws(text: str, answer: Any) -> None:
         "States.ArrayGetItem(States.Array(1), -1)",
         "States.Base64Decode('*')",
         "States.Hash('x', 'SHA-3')",
+        "States.Hash('x', States.Array())",
         "States.JsonMerge(1, 2, false)",
         "States.JsonMerge($, $, true)",
         "States.MathAdd('1', 1)",
@@ -175,6 +178,11 @@ def test_partitions_hold_every_item_in_order(items: list[Any], size: int) -> Non
     assert all(len(part) == size for part in parts[:-1])
 
 
+@settings(max_examples=500)
+@example("ArrayRange", [0, 10**30, 1])
+@example("ArrayRange", [1e300, -1e300, -1])
+@example("MathRandom", [-(10**400), 10**400])
+@example("MathAdd", [1e300, 0.5])
 @given(st.sampled_from(sorted(FUNCTIONS)), st.lists(json_values, max_size=4))
 def test_no_argument_breaks_a_function(name: str, arguments: list[Any]) -> None:
     text = f"States.{name}({', '.join(f'$[{index}]' for index in range(len(arguments)))})"

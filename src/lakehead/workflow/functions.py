@@ -13,7 +13,7 @@ import math
 import re
 import uuid
 from collections.abc import Callable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 from lakehead.model import Json
@@ -49,17 +49,9 @@ def java_number(number: float) -> str:
         return str(number)
     if number == 0 or 1e-3 <= abs(number) < 1e7:
         return f"{Decimal(repr(number)):f}"
-    mantissa, exponent = f"{Decimal(repr(number)):e}".split("e") if "e" in repr(number) else _scientific(number)
-    if "." not in mantissa:
-        mantissa += ".0"
-    return f"{mantissa}E{int(exponent)}"
-
-
-def _scientific(number: float) -> tuple[str, str]:
     sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
     text = "".join(map(str, digits))
-    mantissa = f"{'-' if sign else ''}{text[0]}.{text[1:] or '0'}"
-    return mantissa, str(len(digits) - 1 + int(exponent))
+    return f"{'-' if sign else ''}{text[0]}.{text[1:] or '0'}E{len(digits) - 1 + int(exponent)}"
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -98,7 +90,7 @@ def _integer(value: Json, name: str) -> int:
         raise FunctionError(f"the argument {name} is not a number")
     if isinstance(value, float):
         _need(math.isfinite(value), f"the argument {name} is not a number")
-        return int(Decimal(value).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+        return math.floor(value + 0.5) if abs(value) < 1 << 52 else int(value)
     return value
 
 
@@ -136,7 +128,7 @@ def _array_range(_scope: Any, first: Json, last: Json, step: Json) -> list[Json]
     start, stop, by = _integer(first, "first"), _integer(last, "last"), _integer(step, "step")
     _need(by != 0, "the step is zero")
     numbers = range(start, stop + (1 if by > 0 else -1), by)
-    _need(len(numbers) <= MAX_ITEMS, f"the range holds more than {MAX_ITEMS} items")
+    _need(abs(stop - start) // abs(by) < MAX_ITEMS, f"the range holds more than {MAX_ITEMS} items")
     return list(numbers)
 
 
@@ -172,7 +164,7 @@ _ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "s
 
 
 def _hash(_scope: Any, data: Json, algorithm: Json) -> str:
-    _need(algorithm in _ALGORITHMS, f"the algorithm is none of {', '.join(_ALGORITHMS)}")
+    _need(_text(algorithm, "algorithm") in _ALGORITHMS, f"the algorithm is none of {', '.join(_ALGORITHMS)}")
     text = data if isinstance(data, str) else compact(data)
     _need(len(text) <= MAX_CHARACTERS, f"the data is longer than {MAX_CHARACTERS} characters")
     return hashlib.new(_ALGORITHMS[algorithm], text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
@@ -184,15 +176,11 @@ def _json_merge(_scope: Any, first: Json, second: Json, deep: Json) -> dict[str,
     return {**first, **second}
 
 
-def _fraction(scope: Any, seed: Json) -> float:
-    data = scope.random_bytes() if seed is None else hashlib.sha256(f"seed {_integer(seed, 'seed')}".encode()).digest()
-    return int.from_bytes(data[:6]) / float(1 << 48)
-
-
 def _math_random(scope: Any, start: Json, end: Json, seed: Json = None) -> int:
     low, high = _integer(start, "start"), _integer(end, "end")
     _need(low < high, "the start is not less than the end")
-    return low + min(int(_fraction(scope, seed) * (high - low)), high - low - 1)
+    data = scope.random_bytes() if seed is None else hashlib.sha256(f"seed {_integer(seed, 'seed')}".encode()).digest()
+    return low + (int.from_bytes(data[:16]) * (high - low) >> 128)
 
 
 def _string_split(_scope: Any, text: Json, delimiter: Json) -> list[Json]:

@@ -11,6 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from lakehead.workflow.expressions import Expression, QueryFault, Scope
 from lakehead.workflow.functions import FUNCTIONS, FunctionError, compact
 from lakehead.workflow.states import Report
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRAPPED = re.compile(r"\{%(.*)%\}", re.DOTALL)
 MAX_EVALUATIONS = 1_000_000
 MAX_DEPTH = 100
@@ -95,15 +97,8 @@ def _expression(text: str, report: Report, path: str, field: str) -> Expression 
     try:
         compiled = library.Jsonata(text)
         compiled.set_output_convert_nulls(False)
-    except (
-        library.jexception.JException,
-        RecursionError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        KeyError,
-    ) as error:
+    # The library raises whatever its Python happens to raise; here it all means that the text is no expression.
+    except Exception as error:
         report(path, f"not a JSONata expression: {error}")
         return None
     where = f"The JSONata expression '{text}' specified for the field '{field}'"
@@ -111,7 +106,7 @@ def _expression(text: str, report: Report, path: str, field: str) -> Expression 
     def evaluate(scope: Scope) -> Json:
         try:
             found = compiled.evaluate(None, _bindings(scope))
-        # The library raises whatever its Python happens to raise; to the workflow all of it is one failed evaluation.
+        # As above: to the workflow all of it is one failed evaluation.
         except Exception as error:
             raise QueryFault(f"{where} threw an error during evaluation. {error}", field) from error
         if found is None:
@@ -199,7 +194,7 @@ def _functions(scope: Scope) -> dict[str, Any]:
     from jsonata.functions import Functions
     from jsonata.jsonata import Jsonata
 
-    millis = round(scope.now().timestamp() * 1000)
+    millis = (scope.now() - _EPOCH) // timedelta(milliseconds=1)
 
     def add(name: str) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
