@@ -1,43 +1,44 @@
 """The exception tree. Whether a retry can help is in the type, never in a string.
 
-    LakeheadError
-    ├── TransientError                 a retry can help
-    │   ├── StorageUnavailable
-    │   ├── CommitConflict             another attempt wrote the record in between
-    │   └── Busy                       a lock or a limit; wait and try again
-    └── TerminalError                  the same input fails again
-        ├── UsageError                 the command asks for something that cannot be done
-        │   ├── ConfigError
-        │   ├── InvalidKey
-        │   └── NotFound
-        │       ├── BucketNotFound
-        │       ├── ObjectNotFound
-        │       ├── TableNotFound
-        │       ├── CrawlerNotFound
-        │       └── ExecutionNotFound
-        ├── ContractError              the document is not a valid contract
-        │   └── UnsupportedContract    valid, but asks for what Lakehead cannot run
-        ├── SourceError                the landed file cannot be loaded as its contract says
-        │   ├── HeaderMismatch         (missing column, duplicate header, wrong delimiter)
-        │   ├── UndecodableText
-        │   ├── BinaryContent
-        │   ├── CorruptArchive
-        │   ├── TooLarge
-        │   ├── TooManyQuarantined
-        │   ├── QualityCheckFailed
-        │   └── DuplicateContent
-        ├── ObjectChanged              the object is no longer the version that was asked for
-        ├── RewriteRefused             onRewrite: reject
-        ├── PreconditionFailed         a conditional put found another object
-        ├── CountMismatch              rows read are not rows committed + rows quarantined
-        ├── CrawlerRunning
-        ├── QueryError
-        │   └── UnsupportedSql
-        ├── WorkflowError
-        │   ├── DefinitionError
-        │   ├── ExecutionAlreadyExists
-        │   └── NotRedrivable
-        └── NotificationError
+LakeheadError
+├── TransientError                 a retry can help
+│   ├── StorageUnavailable
+│   ├── CommitConflict             another attempt wrote the record in between
+│   └── Busy                       a lock or a limit; wait and try again
+└── TerminalError                  the same input fails again
+    ├── UsageError                 the command asks for something that cannot be done
+    │   ├── ConfigError
+    │   ├── InvalidKey
+    │   └── NotFound
+    │       ├── BucketNotFound
+    │       ├── ObjectNotFound
+    │       ├── TableNotFound
+    │       ├── CrawlerNotFound
+    │       └── ExecutionNotFound
+    ├── ContractError              the document is not a valid contract
+    │   └── UnsupportedContract    valid, but asks for what Lakehead cannot run
+    ├── SourceError                the landed file cannot be loaded as its contract says
+    │   ├── HeaderMismatch         (missing column, duplicate header, wrong delimiter)
+    │   ├── UndecodableText
+    │   ├── BinaryContent
+    │   ├── CorruptArchive
+    │   ├── TooLarge
+    │   ├── TooManyQuarantined
+    │   ├── QualityCheckFailed
+    │   └── DuplicateContent
+    ├── ObjectChanged              the object is no longer the version that was asked for
+    ├── RewriteRefused             onRewrite: reject
+    ├── PreconditionFailed         a conditional put found another object
+    ├── CountMismatch              rows read are not rows committed + rows quarantined
+    ├── CorruptRecord              a commit record that cannot be read
+    ├── CrawlerRunning
+    ├── QueryError
+    │   └── UnsupportedSql
+    ├── WorkflowError
+    │   ├── DefinitionError
+    │   ├── ExecutionAlreadyExists
+    │   └── NotRedrivable
+    └── NotificationError
 """
 
 from __future__ import annotations
@@ -190,6 +191,10 @@ class PreconditionFailed(TerminalError):
 
 class CountMismatch(TerminalError):
     """Rows read are not rows committed plus rows quarantined; nothing was committed."""
+
+
+class CorruptRecord(TerminalError):
+    """A commit record that cannot be read. Its object is left as it is until `lakehead verify --repair`."""
 
 
 class CrawlerRunning(TerminalError):

@@ -26,12 +26,16 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A file an engine wrote. `partition` is its Hive path, `order_date=2025-01-01` (`""` where there is none)."""
+    """A file an engine wrote. `partition` is its Hive path, `order_date=2025-01-01` (`""` where there is none).
+
+    The engine may leave `sha256` (of the file's bytes) empty.
+    """
 
     path: Path
     partition: str
     rows: int
     bytes: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,20 @@ class CommittedFile:
     partition: str
     rows: int
     bytes: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one version of an object contributed to a record. `keys` name its data files and its quarantine file."""
+
+    content_sha256: str
+    contract_sha256: str
+    rows_read: int
+    rows_committed: int
+    rows_quarantined: int
+    keys: tuple[str, ...]
+    reasons: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +80,11 @@ class CommitRecord:
     """The one truth about an object: which version of it is loaded, and which files hold its rows.
 
     Stored as JSON at `_lakehead/commits/<dataset>/<object_id>.json` in the processed bucket. With `onRewrite: append`
-    `files` also holds the files of earlier versions, so that it always is the whole of what the object contributes.
+    files and counts are those of all versions, so that they always are the whole of what the object contributes;
+    `portions` then tells them apart. `source` and `content_sha256` are the newest version's.
+
+    `replaced` names files of the record before this one: deleted after this one was written, and perhaps not yet.
+    `duplicate_of` is the key whose rows stand for this object's, which has the same bytes (onDuplicateContent: skip).
     """
 
     dataset: str
@@ -83,6 +105,14 @@ class CommitRecord:
     schema: tuple[tuple[str, str], ...]
     reasons: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    portions: tuple[Portion, ...] = ()
+    replaced: tuple[str, ...] = ()
+    duplicate_of: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every data and quarantine file of the record."""
+        return tuple(file.key for file in (*self.files, *self.quarantine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +125,7 @@ class JobOutcome:
 
 
 class Engine(Protocol):
-    """Loads one local source file by a contract. Writes below `staging` only, and nothing is visible before the commit."""
+    """Loads one local source file by a contract. Writes below `staging` only; nothing is visible before the commit."""
 
     name: str
 

@@ -93,7 +93,7 @@ class S3Store:
 
     def open(self, bucket: str, key: str, *, version_id: str = "", if_match: str = "") -> BinaryIO:
         """The object as a stream; botocore's errors while reading are translated like all others."""
-        condition = {"IfMatch": if_match} if if_match else {}
+        condition: dict[str, Any] = {"IfMatch": if_match} if if_match else {}
         with translated(bucket, key):
             answer = self._client.get_object(**_target(bucket, key, version_id), **condition)
         return cast(BinaryIO, answer["Body"])
@@ -120,7 +120,9 @@ class S3Store:
 
     def put(self, bucket: str, key: str, data: bytes, *, if_none_match: bool = False, if_match: str = "") -> ObjectInfo:
         """Write bytes as an object."""
-        conditions = {"IfNoneMatch": "*"} if if_none_match else {"IfMatch": if_match} if if_match else {}
+        conditions: dict[str, Any] = {"IfNoneMatch": "*"} if if_none_match else {}
+        if if_match:
+            conditions["IfMatch"] = if_match
         with translated(bucket, key, conditional=bool(conditions)):
             self._client.put_object(**_target(bucket, key), Body=data, **conditions)
         return self.head(bucket, key)

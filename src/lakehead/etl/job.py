@@ -1,0 +1,270 @@
+"""The job: exactly one version of one object in, its rows committed, or the reason why not."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from lakehead.contract import Contract
+from lakehead.errors import CommitConflict, DuplicateContent, ObjectChanged, ObjectNotFound, PreconditionFailed
+from lakehead.etl.base import CommitRecord, Engine, EngineResult, JobOutcome, JobRequest
+from lakehead.etl.commit import (
+    Candidate,
+    Outcome,
+    Stored,
+    decide,
+    plan_nothing,
+    plan_publish,
+    publish,
+    read_stored,
+)
+from lakehead.etl.content import claim, first_key
+from lakehead.etl.staged import checked
+from lakehead.model import ObjectVersion, iso, sequencer_order, utc_now
+from lakehead.storage.base import ObjectInfo, ObjectStore
+from lakehead.storage.etags import sha256_file
+
+TRIES = 3
+NOTHING = EngineResult(0, 0, 0, (), None)
+
+_log = logging.getLogger(__name__)
+
+
+def run_job(
+    request: JobRequest,
+    *,
+    contract: Contract,
+    engine: Engine,
+    raw: ObjectStore,
+    processed: ObjectStore,
+    processed_bucket: str,
+) -> JobOutcome:
+    """Load the version that the request asks for, and commit its rows.
+
+    The source's `etag`, `version_id` and `sequencer` may be empty: then the object is taken as it is now.
+
+    Raises SourceError (the file cannot be loaded), ObjectNotFound, ObjectChanged (the object is another version by now),
+    RewriteRefused, DuplicateContent, CountMismatch, CorruptRecord, and what stores raise. Nothing is committed then.
+    """
+    job = _Job(request, contract, engine, raw, processed, processed_bucket)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return job.run()
+        except CommitConflict:
+            if not tries_left:
+                raise
+            _log.warning("another attempt committed in between; deciding again")
+    raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The source on this machine, as it was when the engine began to read it."""
+
+    path: Path
+    source: ObjectVersion
+    content_sha256: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    request: JobRequest
+    contract: Contract
+    engine: Engine
+    raw: ObjectStore
+    processed: ObjectStore
+    bucket: str
+
+    def run(self) -> JobOutcome:
+        ended = self._end_early(self.request.source)
+        if ended is not None:
+            return ended
+        source, info = self._resolve()
+        with self._staging() as staging:
+            read = self._fetch(source, info, staging)
+            ended = self._end_early(read.source, read.content_sha256)
+            if ended is not None:
+                return ended
+            out = staging / "out"
+            out.mkdir()
+            result = self._load(read, out)
+            self._check_unchanged(read)
+            return self._publish(read, result)
+
+    def _where(self) -> dict[str, str]:
+        source = self.request.source
+        return {"dataset": self.request.dataset, "bucket": source.bucket, "key": source.key}
+
+    def _end_early(self, source: ObjectVersion, content_sha256: str = "") -> JobOutcome | None:
+        """The outcome where this version's rows are there already, or too old; reads no raw object."""
+        if self._nothing_to_do(self._stored(), source, content_sha256) is None:
+            return None
+        with self._object_lock():
+            stored = self._stored()
+            outcome = self._nothing_to_do(stored, source, content_sha256)
+            if outcome is None or stored is None:
+                return None
+            return publish(
+                plan_nothing(outcome, stored, self._told(source, stored), bucket=self.bucket), self.processed
+            )
+
+    def _nothing_to_do(self, stored: Stored | None, source: ObjectVersion, content_sha256: str) -> Outcome | None:
+        if stored is None or not source.etag:
+            return None
+        record = stored.record
+        content = content_sha256 or (source.etag if self.raw.etag_is_sha256 else "")
+        if not content and source.etag == record.source.etag:
+            content = record.content_sha256
+        if not content:  # S3: other bytes, or the same bytes uploaded in other parts; older either way
+            older = sequencer_order(source.sequencer) < sequencer_order(record.source.sequencer)
+            return Outcome.SUPERSEDED if older and source.sequencer and not self.request.force else None
+        if not source.sequencer:
+            source = replace(source, sequencer=record.source.sequencer)
+        outcome = decide(record, source, content, self.contract, force=self._again(record, content))
+        return None if outcome is Outcome.COMMITTED else outcome
+
+    def _again(self, record: CommitRecord, content_sha256: str) -> bool:
+        """Whether to load even what is committed: a replay, or the rows that stood for this object's are gone."""
+        if self.request.force or not record.duplicate_of:
+            return self.request.force
+        return self._first_key(content_sha256) is None
+
+    def _told(self, source: ObjectVersion, stored: Stored) -> ObjectVersion:
+        return source if source.size else replace(source, size=stored.record.source.size)
+
+    def _resolve(self) -> tuple[ObjectVersion, ObjectInfo]:
+        asked = self.request.source
+        try:
+            info = self.raw.head(asked.bucket, asked.key, version_id=asked.version_id)
+        except ObjectNotFound as error:
+            raise ObjectNotFound(
+                "the object to load is gone",
+                hint="Land it again.",
+                **self._where(),
+                version_id=asked.version_id or None,
+            ) from error
+        if asked.etag and info.etag != asked.etag:
+            raise self._changed(asked.etag, info.etag)
+        source = replace(
+            asked,
+            etag=info.etag,
+            size=info.size,
+            sequencer=asked.sequencer or info.sequencer,
+            version_id=asked.version_id or info.version_id,
+        )
+        return source, info
+
+    def _changed(self, expected: str, received: str) -> ObjectChanged:
+        return ObjectChanged(
+            "the object is no longer the version that was asked for",
+            hint="Its newer version has an event of its own; or load it now with: lakehead ingest",
+            **self._where(),
+            expected=expected,
+            received=received,
+        )
+
+    @contextlib.contextmanager
+    def _staging(self) -> Iterator[Path]:
+        path = self.processed.staging_dir(self.bucket, self.request.attempt)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)  # what stays is found by verify
+
+    def _fetch(self, source: ObjectVersion, info: ObjectInfo, staging: Path) -> _Read:
+        path = self.raw.local_path(source.bucket, source.key)
+        if path is not None and self.raw.etag_is_sha256:
+            return _Read(path, source, info.etag, info.fingerprint)
+        path = staging / ("source" + "".join(PurePosixPath(source.key).suffixes[-2:]))
+        try:
+            reading = self.raw.open(source.bucket, source.key, version_id=source.version_id, if_match=source.etag)
+        except PreconditionFailed as error:
+            raise self._changed(source.etag, "another") from error
+        with contextlib.closing(reading), path.open("xb") as writing:
+            content = sha256_file(reading, writing)
+        return _Read(path, source, content, "")
+
+    def _check_unchanged(self, read: _Read) -> None:
+        """A local file is read in place, so it may have changed under the engine's hands. A copy cannot."""
+        if not read.fingerprint:
+            return
+        try:
+            info = self.raw.head(read.source.bucket, read.source.key)
+        except ObjectNotFound as error:
+            raise self._changed(read.source.etag, "no object") from error
+        if info.etag != read.source.etag or info.fingerprint != read.fingerprint:
+            raise self._changed(read.source.etag, info.etag)
+
+    def _load(self, read: _Read, out: Path) -> EngineResult:
+        if self.contract.on_duplicate_content != "load":
+            other = self._first_key(read.content_sha256)
+            if other is not None:
+                return self._duplicate(other)
+        result = self.engine.load(read.path, self.contract, origin=read.source, staging=out)
+        return checked(result, out, **self._where())
+
+    def _first_key(self, content_sha256: str) -> str | None:
+        source, dataset = self.request.source, self.request.dataset
+        return first_key(self.processed, self.bucket, dataset, content_sha256, source.key)
+
+    def _duplicate(self, other: str) -> EngineResult:
+        if self.contract.on_duplicate_content == "refuse":
+            raise DuplicateContent(
+                "the same bytes are loaded from another key, and the contract says onDuplicateContent: refuse",
+                hint="Remove one of the two, or set onDuplicateContent to load or skip.",
+                **self._where(),
+                other=other,
+            )
+        return replace(NOTHING, warnings=(f"skipped: the same bytes are loaded from {other}",))
+
+    def _publish(self, read: _Read, result: EngineResult) -> JobOutcome:
+        with self._content_lock(read.content_sha256), self._object_lock():
+            stored = self._stored()
+            record = stored.record if stored else None
+            force = self._again(record, read.content_sha256) if record else self.request.force
+            candidate = Candidate(
+                replace(self.request, source=read.source),
+                self.contract,
+                read.content_sha256,
+                self.engine.name,
+                result,
+                iso(utc_now()),
+            )
+            if decide(record, read.source, read.content_sha256, self.contract, force=force) is Outcome.COMMITTED:
+                candidate = self._beside_others(candidate)
+            return publish(plan_publish(stored, candidate, bucket=self.bucket, force=force), self.processed)
+
+    def _beside_others(self, candidate: Candidate) -> Candidate:
+        """The candidate with what follows from the same bytes being loaded from another key."""
+        result, source = candidate.result, self.request.source
+        skipped = result.rows_read == 0 and self.contract.on_duplicate_content == "skip" and bool(result.warnings)
+        if not result.rows_read and not skipped:
+            return candidate  # empty files are all alike
+        other = claim(self.processed, self.bucket, self.request.dataset, candidate.content_sha256, source.key)
+        if other is None:
+            return candidate
+        if self.contract.on_duplicate_content == "load":
+            warning = f"the same bytes are loaded from {other} too, so their rows count twice"
+            return replace(candidate, result=replace(result, warnings=(*result.warnings, warning)))
+        return replace(candidate, result=self._duplicate(other), duplicate_of=other)
+
+    def _stored(self) -> Stored | None:
+        return read_stored(self.processed, self.bucket, self.request.dataset, self.request.source.id)
+
+    def _object_lock(self) -> contextlib.AbstractContextManager[None]:
+        return self.processed.lock(self.bucket, object_lock(self.request.source.id))
+
+    def _content_lock(self, content_sha256: str) -> contextlib.AbstractContextManager[None]:
+        if self.contract.on_duplicate_content == "load":
+            return contextlib.nullcontext()
+        return self.processed.lock(self.bucket, f"content-{content_sha256}")
+
+
+def object_lock(object_id: str) -> str:
+    """The lock that whoever changes an object's record and files holds. The first 20 digits of its id are enough."""
+    return f"object-{object_id[:20]}"
