@@ -133,7 +133,9 @@ def load_config(
         if values[f"{zone}_bucket"] is None:
             values[f"{zone}_bucket"] = f"{values['name']}-datalake-{zone}-{environment}"
     values["storage_path"] = _below(root, values["storage_path"])
-    subscriptions = tuple(Subscription(**entry) for entry in document.subscriptions(environment))
+    subscriptions = tuple(
+        Subscription(entry["name"], entry["url"], entry["on"]) for entry in document.subscriptions(environment)
+    )
     config = LakeConfig(root=root, notify=subscriptions, origins=origins, **values)
     _check_whole(config)
     return config
