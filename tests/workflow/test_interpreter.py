@@ -260,6 +260,17 @@ def test_full_jitter_waits_a_random_part_that_a_replay_repeats() -> None:
     assert first == again and NOW <= first < NOW + timedelta(seconds=100)
 
 
+def test_a_state_that_is_entered_again_may_retry_again() -> None:
+    definition = chain(
+        T={**TASK, "ResultPath": "$.n", "Retry": [{"ErrorEquals": ["E"], "MaxAttempts": 1}]},
+        B={"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": 3, "Next": "T"}], "Default": "D"},
+        D={"Type": "Succeed"},
+    )
+    twice = [RuntimeError("E"), 1, RuntimeError("E"), 2, RuntimeError("E"), 3]
+    assert run(definition, {}, *twice).output == {"n": 3}
+    assert run(definition, {}, RuntimeError("E"), 1, RuntimeError("E"), RuntimeError("E")).error == "E"
+
+
 def test_max_attempts_zero_never_retries() -> None:
     retry = [{"ErrorEquals": ["E"], "MaxAttempts": 0}, {"ErrorEquals": ["States.ALL"]}]
     assert run(chain(T={**TASK, "Retry": retry}), {}, RuntimeError("E")).error == "E"
