@@ -35,8 +35,8 @@ MAX_DEPTH = 40
 def load_definition(document: Json) -> Definition:
     """Load a state machine that was parsed from JSON. The document must not be changed afterwards.
 
-    Raises DefinitionError: its message lists every fault, `where["path"]` is the first one's JSON path and
-    `where["faults"]` all of them as `path: message`.
+    Raises DefinitionError: `where["path"]` is the JSON path of the fault, or of the first; where there are several,
+    `where["faults"]` lists all of them as `path: message`.
     """
     faults = Faults()
     loader = _Loader(faults)
@@ -59,10 +59,11 @@ def load_definition(document: Json) -> Definition:
 
 
 def _refusal(found: list[tuple[str, str]]) -> DefinitionError:
-    lines = [f"{path}: {message}" for path, message in found]
-    if len(lines) == 1:
-        return DefinitionError(found[0][1], path=found[0][0], faults=lines)
-    return DefinitionError(f"{len(lines)} faults: " + "; ".join(lines), path=found[0][0], faults=lines)
+    path, message = found[0]
+    if len(found) == 1:
+        return DefinitionError(message, path=path)
+    faults = [f"{where}: {what}" for where, what in found]
+    return DefinitionError(f"{len(found)} faults; the first: {message}", path=path, faults=faults)
 
 
 class _Loader:
