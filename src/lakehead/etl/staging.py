@@ -1,0 +1,146 @@
+"""Writing a load's accepted rows as Parquet, one folder for each partition, the same bytes on every run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehead.contract import sql
+from lakehead.contract.plan import OutputColumn
+from lakehead.errors import TooLarge
+from lakehead.etl.base import StagedFile
+from lakehead.etl.place import Place
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MAX_PARTITIONS = 10_000
+"""How many partitions the rows of one file may fall into."""
+TEXT_PER_FILE = 512 << 20
+"""About how many bytes of CSV text go into one Parquet file: a quarter of it or less remains."""
+DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+# Version 1 pages, for Spark 3.5 cannot read all encodings of version 2.
+PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v1, ROW_GROUP_SIZE 122880"
+
+# Hive's escapePathName, which Spark shares: control characters and these.
+_ESCAPED = frozenset("\"#%'*/:=?\\{[]^\x7f") | frozenset(map(chr, range(1, 32)))
+_LONGEST_NAME = 255
+
+
+def hive_path(names: Sequence[str], values: Sequence[str | None]) -> str:
+    """The folder of a partition, `order_date=2025-01-01/shop=a%2Fb`; `""` where there are no columns."""
+    return "/".join(f"{escape(name)}={escape(value)}" for name, value in zip(names, values, strict=True))
+
+
+def escape(value: str | None) -> str:
+    """A value in a folder's name, as Hive and Spark write it."""
+    if value is None or value == "":
+        return DEFAULT_PARTITION
+    return "".join(f"%{ord(letter):02X}" if letter in _ESCAPED else letter for letter in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The accepted rows: `relation` holds them with the output columns and `line`, `rows` in all, of `text_bytes`."""
+
+    relation: str
+    line: str
+    condition: str
+    columns: tuple[OutputColumn, ...]
+    rows: int
+    text_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """Rows of one partition that make up one file: `count` rows from the `first` of the ordered relation."""
+
+    partition: str
+    number: int
+    first: int
+    count: int
+
+
+def write_partitions(connection: DuckDBPyConnection, rows: Accepted, target: Path, place: Place) -> list[StagedFile]:
+    """Write `<partition>/<n>.parquet` below `target`, rows in the order of their lines."""
+    keys = [column.name for column in rows.columns if column.partition]
+    slices = list(_slices(connection, keys, rows, place))
+    for partition in dict.fromkeys(item.partition for item in slices):
+        (target / partition).mkdir(parents=True, exist_ok=True)
+    stored = ", ".join(sql.name(column.name) for column in rows.columns if not column.partition)
+    if len(slices) == 1:
+        query = f"SELECT {stored} FROM {rows.relation} WHERE {rows.condition}"
+        return [_copy(connection, query, slices[0], target)]
+    order = ", ".join([*(f"{sql.name(key)} NULLS LAST" for key in keys), rows.line])
+    connection.execute(
+        f"CREATE TABLE ordered AS SELECT {stored} FROM {rows.relation} WHERE {rows.condition} ORDER BY {order}"
+    )
+    connection.execute(f"DROP TABLE {rows.relation}")
+    try:
+        return _copy_all(connection, f"SELECT {stored} FROM ordered", slices, target)
+    finally:
+        connection.execute("DROP TABLE ordered")
+
+
+def _slices(connection: DuckDBPyConnection, keys: list[str], rows: Accepted, place: Place) -> Iterator[_Slice]:
+    per_file = max(122_880, TEXT_PER_FILE * rows.rows // max(rows.text_bytes, 1))
+    first = 0
+    for values, count in _partitions(connection, keys, rows, place):
+        partition = hive_path(keys, values)
+        if any(len(part.encode()) > _LONGEST_NAME for part in partition.split("/")):
+            raise TooLarge(
+                "a partition's value is too long for the name of a folder",
+                hint="Limit the column's length in the contract (maxLength), or do not partition by it.",
+                **place.where,
+                received=partition[:100] + "...",
+            )
+        for number, start in enumerate(range(0, count, per_file)):
+            yield _Slice(partition, number, first + start, min(per_file, count - start))
+        first += count
+
+
+def _partitions(
+    connection: DuckDBPyConnection, keys: list[str], rows: Accepted, place: Place
+) -> list[tuple[tuple[str | None, ...], int]]:
+    if not keys:
+        return [((), rows.rows)]
+    names = ", ".join(sql.name(key) for key in keys)
+    texts = ", ".join(f"CAST({sql.name(key)} AS VARCHAR)" for key in keys)
+    found = connection.execute(
+        f"SELECT {texts}, n FROM (SELECT {names}, COUNT(*) AS n FROM {rows.relation} WHERE {rows.condition} "
+        f"GROUP BY {names} ORDER BY {', '.join(f'{sql.name(key)} NULLS LAST' for key in keys)} "
+        f"LIMIT {MAX_PARTITIONS + 1})"
+    ).fetchall()
+    if len(found) > MAX_PARTITIONS:
+        raise TooLarge(
+            f"the rows fall into more than {MAX_PARTITIONS} partitions",
+            hint="Partition by a column with fewer values, or split the file.",
+            **place.where,
+            column=", ".join(keys),
+        )
+    return [(row[:-1], int(row[-1])) for row in found]
+
+
+def _copy_all(connection: DuckDBPyConnection, query: str, slices: list[_Slice], target: Path) -> list[StagedFile]:
+    """Write the files, several at once: one of a single row group keeps one thread busy."""
+    local = threading.local()
+
+    def copy(item: _Slice) -> StagedFile:
+        if not hasattr(local, "cursor"):
+            local.cursor = connection.cursor()
+        where = f"rowid >= {item.first} AND rowid < {item.first + item.count}"
+        return _copy(local.cursor, f"{query} WHERE {where}", item, target)
+
+    (threads,) = connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
+    with ThreadPoolExecutor(min(int(threads), len(slices))) as pool:
+        return list(pool.map(copy, slices))
+
+
+def _copy(connection: DuckDBPyConnection, query: str, item: _Slice, target: Path) -> StagedFile:
+    path = target / item.partition / f"{item.number}.parquet"
+    (written,) = connection.execute(f"COPY ({query}) TO {sql.text(str(path))} ({PARQUET})").fetchone() or (0,)
+    return StagedFile(path, item.partition, int(written), path.stat().st_size)
