@@ -126,15 +126,14 @@ def why(text: str, cast: Cast, prefix: str) -> str:
     return f"CASE{written} ELSE {last} END" if written else last
 
 
-def clean(raw: str, null_texts: tuple[str, ...]) -> str:
-    """SQL for a text as it was read, trimmed, null where it stands for null.
+def clean(raw: str, *, common: bool) -> str:
+    """SQL for a text as it was read, trimmed, null where nothing is left.
 
-    Trimming a set of characters is slow, so a text that begins and ends with a visible ASCII character skips it.
+    Trimming a set of characters is slow (so is looking at the last character, other than by LIKE). Where most rows come
+    here (`common`), a text that begins with a visible ASCII character and ends with no blank skips it.
     """
-    nulls = ", ".join(map(sql.text, null_texts))
-    trimmed = f"NULLIF(TRIM({raw}, {sql.text(WHITESPACE)}), '')"
-    edges = f"{raw} BETWEEN '!' AND '~' AND RIGHT({raw}, 1) BETWEEN '!' AND '~'"
-    if not nulls:
-        return f"CASE WHEN {edges} THEN {raw} ELSE {trimmed} END"
-    careful = f"CASE WHEN {trimmed} IN ({nulls}) THEN NULL ELSE {trimmed} END"
-    return f"CASE WHEN {raw} IN ({nulls}) THEN NULL WHEN {edges} THEN {raw} ELSE {careful} END"
+    text = f"NULLIF(TRIM({raw}, {sql.text(WHITESPACE)}), '')"
+    if common:
+        blank_end = " OR ".join(f"{raw} LIKE {sql.text('%' + blank)}" for blank in WHITESPACE)
+        text = f"CASE WHEN {raw} BETWEEN '!' AND '~' AND NOT ({blank_end}) THEN {raw} ELSE {text} END"
+    return text

@@ -76,7 +76,7 @@ class _Query:
                 self.casts[column.name] = found
 
     def write(self) -> str:
-        self.layers = [self._read(), self._text(), self._values()]
+        self.layers = [self._read(), self._canonical(), self._trimmed(), self._nulled(), self._values()]
         for generation in self._generations():
             self.layers.append([f"{column.expression} AS _w{self.number[column.name]}" for column in generation])
             self.layers.append([f"{self._fitted(column)} AS {sql.name(column.name)}" for column in generation])
@@ -86,7 +86,7 @@ class _Query:
             self.layers.append([f"{_repeated(key, bad)} AS _d{index}"])
             bad = f"({bad} OR _d{index})"
         query = f"SELECT {', '.join(self.layers[0])} FROM {self.relation}"
-        for layer in self.layers[1:]:
+        for layer in filter(None, self.layers[1:]):
             query = f"SELECT *, {', '.join(layer)} FROM (\n{query}\n)"
         names = ", ".join(sql.name(column.name) for column in self.columns)
         return f"SELECT _line, {names}, {self._reasons(bad)} AS _reasons FROM (\n{query}\n)"
@@ -104,24 +104,34 @@ class _Query:
     def _raw(self, source: str) -> str:
         return "CAST(NULL AS VARCHAR)" if source in self.absent else sql.name(source)
 
-    def _text(self) -> list[str]:
-        """`_ok` where a cast's text is canonical, and the trimmed text: that needs no work where all casts are."""
-        items, canonical = [], dict[int, list[str]]()
+    def _canonical(self) -> list[str]:
+        """`_ok3`: whether the text of column 3 is canonical, so that `_r3` is its value."""
+        items = []
         for column in self.columns:
-            if column.source is None:
-                continue
-            source, index, cast = self.sources[column.source], self.number[column.name], self.casts.get(column.name)
-            if cast is None or cast.canonical is None:
-                canonical.setdefault(source, []).append("FALSE")
-                continue
-            test = cast.fast(f"_x{source}", f"_r{index}", self.nulls)
-            items.append(f"{test} AS _ok{index}")
-            canonical.setdefault(source, []).append(test)
-        for source, tests in canonical.items():
-            text = clean(f"_x{source}", self.nulls)
-            fast = "" if "FALSE" in tests else " AND ".join(tests)
-            items.append(f"{f'CASE WHEN {fast} THEN _x{source} ELSE {text} END' if fast else text} AS _t{source}")
+            cast, index = self.casts.get(column.name), self.number[column.name]
+            if cast is not None and cast.canonical is not None and column.source is not None:
+                items.append(f"{cast.fast(f'_x{self.sources[column.source]}', f'_r{index}', self.nulls)} AS _ok{index}")
         return items
+
+    def _trimmed(self) -> list[str]:
+        """`_t1`: the text of source column 1, trimmed. That needs no work where it is canonical for all its columns."""
+        items = []
+        for source, number in self.sources.items():
+            fed = [column for column in self.columns if column.source == source]
+            guarded = all((cast := self.casts.get(c.name)) and cast.canonical is not None for c in fed)
+            text = clean(f"_x{number}", common=not guarded)
+            if guarded:
+                fast = " AND ".join(f"_ok{self.number[column.name]}" for column in fed)
+                text = f"CASE WHEN {fast} THEN _x{number} ELSE {text} END"
+            items.append(f"{text} AS _t{number}")
+        return items
+
+    def _nulled(self) -> list[str]:
+        """`_n1`: the trimmed text, null where it is one of the contract's null texts."""
+        if not self.nulls:
+            return []
+        nulls = ", ".join(map(sql.text, self.nulls))
+        return [f"CASE WHEN _t{n} IN ({nulls}) THEN NULL ELSE _t{n} END AS _n{n}" for n in self.sources.values()]
 
     def _values(self) -> list[str]:
         items = []
@@ -137,7 +147,7 @@ class _Query:
 
     def _text_of(self, column: Column) -> str:
         assert column.source is not None
-        return f"_t{self.sources[column.source]}"
+        return f"{'_n' if self.nulls else '_t'}{self.sources[column.source]}"
 
     def _generations(self) -> Iterator[list[Column]]:
         """Computed columns, each after those that it reads."""
@@ -180,22 +190,27 @@ class _Query:
     def _reasons_of(self, column: Column) -> Iterator[str]:
         """SQL texts, null where the reason does not apply."""
         value, prefix = sql.name(column.name), f"{column.name}: "
-        sound = f"NOT ({self._inputs_failed(column)})" if column.inputs else "TRUE"
-        failed, empty = self._failed(column), f"{value} IS NULL"
+        sound = f"NOT ({self._inputs_failed(column)}) AND " if column.inputs else ""
+        required = sql.text(prefix + "required")
         if column.name in self.casts:
             text = self._text_of(column)
-            empty = f"{text} IS NULL"
-            yield f"CASE WHEN {failed} THEN {why(text, self.casts[column.name], prefix)} END"
-        elif failed:
-            yield f"CASE WHEN {sound} AND {failed} THEN {self._unfit(column, prefix)} END"
-            empty = f"{value} IS NULL AND _w{self.number[column.name]} IS NULL"
-        if column.required:
-            yield f"CASE WHEN {sound} AND {empty} THEN {sql.text(prefix + 'required')} END"
+            unread = why(text, self.casts[column.name], prefix)
+            if column.required:
+                yield f"CASE WHEN {value} IS NULL THEN CASE WHEN {text} IS NULL THEN {required} ELSE {unread} END END"
+            else:
+                yield f"CASE WHEN {self._failed(column)} THEN {unread} END"
+        elif column.expression is not None:
+            unfit = f"WHEN {self._failed(column)} THEN {self._unfit(column, prefix)}"
+            empty = f" WHEN {value} IS NULL THEN {required}" if column.required else ""
+            cases = f"CASE {unfit}{empty} END"
+            yield f"CASE WHEN {sound.removesuffix(' AND ')} THEN {cases} END" if sound else cases
+        elif column.required:
+            yield f"CASE WHEN {value} IS NULL THEN {required} END"
         for rule in column.rules:
             test = rules.broken(rule, column, value)
             if isinstance(rule, NotMissing) and column.required:
                 test = f"{value} IS NOT NULL AND ({test})"  # a null is reported as required
-            yield f"CASE WHEN {sound} AND ({test}) THEN {sql.text(prefix + rules.words(rule))} END"
+            yield f"CASE WHEN {sound}({test}) THEN {sql.text(prefix + rules.words(rule))} END"
         for index, key in enumerate(self.contract.unique_keys):
             if key[0] == column.name:
                 yield f"CASE WHEN _d{index} THEN {sql.text(', '.join(key) + ': not unique')} END"
