@@ -84,8 +84,13 @@ def _explain(document: Document, error: ValidationError) -> ContractError:
 
 
 def _explain_unknown_key(document: Document, error: ValidationError, place: Place) -> ContractError:
-    known, instance = set(_names(error.schema)), cast(Any, error.instance)
-    key = next(_unknown_keys(error), None) or next((name for name in instance if name not in known), "")
+    known = set(_names(error.schema))
+    key = next(_unknown_keys(error), None)
+    if key is None and place[-2:-1] == ("quality",):
+        return document.invalid(place, "metric is missing", "For example: metric: nullValues")
+    if key is None:
+        # Each key is known, but not beside the others.
+        key = next((name for name in cast(Any, error.instance) if f"'{name}'" in error.message), "")
     if place and place[-1] == "logicalTypeOptions":
         owner: Any = document.data
         for step in place[:-1]:
