@@ -1,0 +1,89 @@
+"""The journal's schema, in numbered steps forward. A released step is never edited: a change is a new step at the end.
+
+Times are microseconds since 1970 in UTC. JSON is stored as text.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from lakehead.errors import StorageUnavailable
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE definitions (hash TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID",
+        # `state` is the interpreter's; the columns beside it are what people search and see.
+        """CREATE TABLE executions (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, machine TEXT NOT NULL,
+            definition TEXT NOT NULL, status TEXT NOT NULL, input TEXT NOT NULL, output TEXT, error TEXT, cause TEXT,
+            labels TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, ended INTEGER,
+            redrives INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL) STRICT""",
+        "CREATE INDEX executions_created ON executions (created, number)",
+        "CREATE INDEX executions_status ON executions (status, created, number)",
+        "CREATE INDEX executions_status_name ON executions (status, name)",
+        "CREATE INDEX executions_ended ON executions (ended) WHERE ended IS NOT NULL",
+        "CREATE INDEX executions_definition ON executions (definition)",
+        # Status and time are repeated here, so that a filter by label and status walks one index in the order shown.
+        """CREATE TABLE labels (
+            execution INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, status TEXT NOT NULL,
+            created INTEGER NOT NULL, PRIMARY KEY (execution, name)) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX labels_value ON labels (name, value, created, execution)",
+        "CREATE INDEX labels_value_status ON labels (name, value, status, created, execution)",
+        """CREATE TABLE history (
+            execution INTEGER NOT NULL, id INTEGER NOT NULL, event TEXT NOT NULL,
+            PRIMARY KEY (execution, id)) STRICT, WITHOUT ROWID""",
+        # The outbox. phase: 0 waits for a worker, 1 has one (`owner`), 2 waits for someone to report with its token.
+        """CREATE TABLE tasks (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, execution INTEGER NOT NULL, task INTEGER NOT NULL,
+            resource TEXT NOT NULL, state_name TEXT NOT NULL, request TEXT NOT NULL, timeout REAL, heartbeat REAL,
+            wait_for_token INTEGER NOT NULL, task_token TEXT NOT NULL, phase INTEGER NOT NULL DEFAULT 0, owner INTEGER,
+            runs INTEGER NOT NULL DEFAULT 0, deadline INTEGER, silent_until INTEGER,
+            UNIQUE (execution, task)) STRICT""",
+        "CREATE INDEX tasks_pending ON tasks (resource, seq) WHERE phase = 0",
+        "CREATE INDEX tasks_owner ON tasks (owner) WHERE owner IS NOT NULL",
+        "CREATE INDEX tasks_deadline ON tasks (deadline) WHERE deadline IS NOT NULL",
+        "CREATE INDEX tasks_silent ON tasks (silent_until) WHERE silent_until IS NOT NULL",
+        "CREATE INDEX tasks_token ON tasks (task_token) WHERE task_token <> ''",
+        """CREATE TABLE timers (
+            execution INTEGER NOT NULL, timer INTEGER NOT NULL, due INTEGER NOT NULL,
+            PRIMARY KEY (execution, timer)) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX timers_due ON timers (due)",
+        # One lease for each worker, not for each task: a long task costs no writes.
+        """CREATE TABLE workers (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL,
+            born TEXT NOT NULL, expires INTEGER NOT NULL) STRICT""",
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring the file to the newest schema, all missing steps or none. `connection` is in autocommit mode.
+
+    Raises StorageUnavailable where the file was written by a newer Lakehead.
+    """
+    if _version(connection) == len(steps):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection)
+        if version > len(steps):
+            raise StorageUnavailable(
+                "the journal was written by a newer Lakehead",
+                hint="Upgrade Lakehead.",
+                expected=len(steps),
+                received=version,
+            )
+        for number in range(version, len(steps)):
+            for statement in steps[number]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={number + 1}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

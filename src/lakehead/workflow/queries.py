@@ -1,0 +1,175 @@
+"""Finds executions. Every filter walks an index in the order shown, so a page costs what it shows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lakehead.errors import ExecutionNotFound
+from lakehead.model import Json
+from lakehead.workflow.execution import COLUMNS, Execution, micros
+
+_SELECTIVITY = 1000
+"""Of several labels, the one with the fewest executions leads; counting ends here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions: all of the given conditions hold. `since` is included, `until` is not.
+
+    Newest first; by name where `name_prefix` is given.
+    """
+
+    status: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+    name_prefix: str = ""
+
+
+def find(connection: sqlite3.Connection, name: str) -> Execution | None:
+    """The execution of this name."""
+    row = connection.execute(f"SELECT {COLUMNS} FROM executions WHERE name = ?", (name,)).fetchone()
+    return None if row is None else Execution.of_row(row)
+
+
+def page(
+    connection: sqlite3.Connection, wanted: ExecutionFilter, limit: int, after: str | None = None
+) -> list[Execution]:
+    """One page of executions, those that come after the one named `after`. Raises ExecutionNotFound."""
+    sql, values = page_query(connection, wanted, limit, after)
+    return [Execution.of_row(row) for row in connection.execute(sql, values)]
+
+
+def page_query(
+    connection: sqlite3.Connection, wanted: ExecutionFilter, limit: int, after: str | None = None
+) -> tuple[str, list[Json]]:
+    """The SELECT of a page and its values."""
+    query = _Query()
+    labels = dict(wanted.labels)
+    lead = "executions"
+    if labels and not wanted.name_prefix:
+        name = _rarest(connection, labels)
+        query.add("lead.name = ? AND lead.value = ?", name, labels.pop(name))
+        lead = "lead"
+    for name, value in labels.items():
+        query.add(
+            "EXISTS (SELECT 1 FROM labels WHERE labels.execution = executions.number"
+            " AND labels.name = ? AND labels.value = ?)", name, value,
+        )  # fmt: skip
+    if wanted.status is not None:
+        query.add(f"{lead}.status = ?", wanted.status)
+    if wanted.since is not None:
+        query.add(f"{lead}.created >= ?", micros(wanted.since))
+    if wanted.until is not None:
+        query.add(f"{lead}.created < ?", micros(wanted.until))
+    if wanted.name_prefix:
+        query.add("executions.name >= ? AND executions.name < ?", wanted.name_prefix, _past(wanted.name_prefix))
+    order = _after(connection, query, lead, wanted, after)
+    source = "executions"
+    if lead == "lead":
+        source = "labels AS lead CROSS JOIN executions ON executions.number = lead.execution"
+    where = f" WHERE {' AND '.join(query.conditions)}" if query.conditions else ""
+    columns = ", ".join(f"executions.{column}" for column in COLUMNS.split(", "))
+    return f"SELECT {columns} FROM {source}{where} ORDER BY {order} LIMIT ?", [*query.values, limit]
+
+
+def _after(connection: sqlite3.Connection, query: _Query, lead: str, wanted: ExecutionFilter, after: str | None) -> str:
+    """Add the condition of the page and return the order."""
+    number = "lead.execution" if lead == "lead" else "executions.number"
+    if wanted.name_prefix:
+        if after is not None:
+            query.add("executions.name > ?", after)
+        return "executions.name"
+    if after is not None:
+        row = connection.execute("SELECT created, number FROM executions WHERE name = ?", (after,)).fetchone()
+        if row is None:
+            raise ExecutionNotFound("no execution of this name to go on after", name=after)
+        query.add(f"({lead}.created, {number}) < (?, ?)", *row)
+    return f"{lead}.created DESC, {number} DESC"
+
+
+class _Query:
+    def __init__(self) -> None:
+        self.conditions: list[str] = []
+        self.values: list[Json] = []
+
+    def add(self, condition: str, *values: Json) -> None:
+        self.conditions.append(condition)
+        self.values.extend(values)
+
+
+def _rarest(connection: sqlite3.Connection, labels: Mapping[str, str]) -> str:
+    if len(labels) == 1:
+        return next(iter(labels))
+
+    def executions(name: str) -> int:
+        sql = "SELECT count(*) FROM (SELECT 1 FROM labels WHERE name = ? AND value = ? LIMIT ?)"
+        (count,) = connection.execute(sql, (name, labels[name], _SELECTIVITY)).fetchone()
+        return int(count)
+
+    return min(labels, key=executions)
+
+
+def _past(prefix: str) -> str:
+    """The first text after all that begin with the prefix."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def history(connection: sqlite3.Connection, name: str, *, after: int, limit: int, newest_first: bool) -> list[Json]:
+    """Events of an execution. Raises ExecutionNotFound."""
+    row = connection.execute("SELECT number FROM executions WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise ExecutionNotFound("no execution of this name", name=name)
+    if newest_first:
+        rows = connection.execute(
+            "SELECT event FROM history WHERE execution = ? AND id < ? ORDER BY id DESC LIMIT ?",
+            (row[0], after or 1 << 62, limit),
+        )
+    else:
+        rows = connection.execute(
+            "SELECT event FROM history WHERE execution = ? AND id > ? ORDER BY id LIMIT ?", (row[0], after, limit)
+        )
+    return [json.loads(event) for (event,) in rows]
+
+
+def counts(connection: sqlite3.Connection, labels: Mapping[str, str]) -> dict[str, int]:
+    """How many executions have each status."""
+    if not labels:
+        rows = connection.execute("SELECT status, count(*) FROM executions GROUP BY status")
+        return dict(rows.fetchall())
+    lead = _rarest(connection, labels)
+    conditions, values = ["lead.name = ? AND lead.value = ?"], [lead, labels[lead]]
+    for name, value in labels.items():
+        if name != lead:
+            conditions.append(
+                "EXISTS (SELECT 1 FROM labels WHERE execution = lead.execution AND name = ? AND value = ?)"
+            )
+            values += [name, value]
+    sql = f"SELECT status, count(*) FROM labels AS lead WHERE {' AND '.join(conditions)} GROUP BY status"
+    return dict(connection.execute(sql, values).fetchall())
+
+
+def prune(connection: sqlite3.Connection, before: datetime, limit: int) -> int:
+    """Forget executions that ended before, oldest end first. Returns how many."""
+    rows = connection.execute(
+        "SELECT number FROM executions WHERE ended IS NOT NULL AND ended < ? ORDER BY ended LIMIT ?",
+        (micros(before), limit),
+    ).fetchall()
+    for (number,) in rows:
+        forget(connection, number)
+    if rows:
+        connection.execute(
+            "DELETE FROM definitions WHERE NOT EXISTS (SELECT 1 FROM executions WHERE definition = hash)"
+        )
+    return len(rows)
+
+
+def forget(connection: sqlite3.Connection, number: int) -> None:
+    """Delete all that is stored of an execution."""
+    for table in ("history", "labels", "tasks", "timers"):
+        connection.execute(f"DELETE FROM {table} WHERE execution = ?", (number,))
+    connection.execute("DELETE FROM executions WHERE number = ?", (number,))
