@@ -1,6 +1,8 @@
 """Databases, tables, partitions and files of a lake, and the crawlers that keep them in step with what is stored."""
 
 from lakehead.catalog.catalog import Catalog, Snapshot
+from lakehead.catalog.crawlers import Crawlers
+from lakehead.catalog.targets import CrawlTarget, crawl_targets, crawler_name
 from lakehead.catalog.types import (
     CatalogFile,
     ColumnType,
@@ -19,10 +21,14 @@ __all__ = [
     "ColumnType",
     "Crawl",
     "CrawlReport",
+    "CrawlTarget",
+    "Crawlers",
     "Database",
     "Partition",
     "PartitionPredicate",
     "PartitionValues",
     "Snapshot",
     "Table",
+    "crawl_targets",
+    "crawler_name",
 ]

@@ -69,6 +69,11 @@ class Catalog:
         with self.snapshot() as seen:
             return seen.pending(dataset, str(zone))
 
+    def versions(self, table: str) -> dict[str, str]:
+        """The version of every object that a table holds something of; none for a table that is not there."""
+        with self.snapshot() as seen:
+            return seen.versions(table)
+
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """Reads inside the block all see the same state."""
@@ -174,6 +179,11 @@ class Snapshot:
             "SELECT id, key FROM notes WHERE dataset=? AND zone=? ORDER BY id", (dataset, zone)
         )
         return [Note(row["id"], row["key"]) for row in rows]
+
+    def versions(self, table: str) -> dict[str, str]:
+        """The version of every object that a table holds something of; none for a table that is not there."""
+        rows = self._connection.execute("SELECT object_id, version FROM objects WHERE table_name=?", (table,))
+        return {row["object_id"]: row["version"] for row in rows}
 
     def _files(self, sql: str, *arguments: str) -> list[CatalogFile]:
         schemas = self._schemas()

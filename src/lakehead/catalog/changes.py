@@ -38,13 +38,14 @@ class TableSpec:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file that belongs to an object."""
+    """A file that belongs to an object. `schema` is its own where it is not the object's; `()` if nobody knows it."""
 
     key: str
     partition: str
     rows: int | None
     bytes: int
     problem: str = ""
+    schema: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,12 @@ class FoundObject:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a crawl found. With `full`, `found` is everything there is, and what it does not name is gone."""
+    """What a crawl found. With `full`, what is neither found nor unchanged is gone."""
 
     tables: tuple[TableSpec, ...]
     found: tuple[FoundObject, ...] = ()
     removed: frozenset[str] = frozenset()
+    unchanged: frozenset[str] = frozenset()
     full: bool = False
     objects: int = 0
     unreadable: int = 0
@@ -90,7 +92,7 @@ def apply_changes(connection: sqlite3.Connection, changes: Changes, now: datetim
         mine = [found for found in changes.found if found.table == spec.name]
         gone = set(changes.removed)
         if changes.full:
-            gone = table.object_ids() - {found.object_id for found in mine}
+            gone = table.object_ids() - {found.object_id for found in mine} - changes.unchanged
         report = _sum(report, table.apply(mine, gone))
     return report
 
@@ -146,9 +148,7 @@ class _TableWriter:
         self.added += len(now - before)
         self.updated += len(now & before)
         self.removed += len(before - now)
-        self.connection.execute(
-            "INSERT OR IGNORE INTO schemas (fingerprint, columns) VALUES (?, ?)", (mark, _dump_columns(found.schema))
-        )
+        self._store_schema(found.schema)
         self.connection.execute(
             "INSERT INTO objects (table_name, object_id, fingerprint, version, changed_at) VALUES (?, ?, ?, ?, ?)",
             (self.spec.name, found.object_id, mark, found.version, found.changed_at),
@@ -157,12 +157,22 @@ class _TableWriter:
             "INSERT OR REPLACE INTO files (table_name, partition, key, bucket, row_count, bytes, object_id,"
             " fingerprint, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (*where, file.rows, file.bytes, found.object_id, mark, file.problem)
+                (*where, file.rows, file.bytes, found.object_id, self._mark(file, mark), file.problem)
                 for file in found.files
                 for where in [(self.spec.name, file.partition, file.key, self.spec.bucket)]
             ],
         )
         self.touched.update(file.partition for file in found.files)
+
+    def _mark(self, file: FoundFile, of_object: str) -> str:
+        return of_object if file.schema is None else self._store_schema(file.schema)
+
+    def _store_schema(self, schema: Schema) -> str:
+        mark = fingerprint(schema)
+        self.connection.execute(
+            "INSERT OR IGNORE INTO schemas (fingerprint, columns) VALUES (?, ?)", (mark, _dump_columns(schema))
+        )
+        return mark
 
     def _sync_partitions(self) -> tuple[int, int, int]:
         added = updated = removed = 0

@@ -36,8 +36,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE notes (
             id INTEGER PRIMARY KEY AUTOINCREMENT, dataset TEXT NOT NULL, zone TEXT NOT NULL, key TEXT NOT NULL,
             UNIQUE (dataset, zone, key)) STRICT""",
-        """CREATE TABLE crawlers (
-            name TEXT PRIMARY KEY, state TEXT NOT NULL, created TEXT NOT NULL, started TEXT, full INTEGER) STRICT""",
         """CREATE TABLE crawls (
             id INTEGER PRIMARY KEY, crawler TEXT NOT NULL, table_name TEXT NOT NULL, status TEXT NOT NULL,
             full INTEGER NOT NULL, started TEXT NOT NULL, ended TEXT NOT NULL, report TEXT NOT NULL,
