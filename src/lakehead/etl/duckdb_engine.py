@@ -19,7 +19,7 @@ from lakehead.etl.records import Normalised, normalise
 from lakehead.etl.scan import MAX_RECORD, Scan, scan
 from lakehead.etl.sessions import Sessions, explained
 from lakehead.etl.source import TextFile, open_source
-from lakehead.etl.staging import Accepted, write_partitions
+from lakehead.etl.staging import Accepted, refuse_too_many_partitions, write_partitions
 from lakehead.model import ObjectVersion
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class _Load:
     normalised: Normalised | None = None
     reasons: Counter[str] = field(default_factory=Counter)
     first_bad: dict[str, int] = field(default_factory=dict)
+    partitions: tuple[tuple[tuple[str | None, ...], int], ...] = ()
 
     def run(self, seen: Scan, *, fast: bool) -> EngineResult:
         width = len(self.columns.names)
@@ -104,11 +105,11 @@ class _Load:
             self.connection.execute("DROP TABLE judged")
             what = "the file holds only a header" if self.columns.header else "the file is empty"
             return EngineResult(0, 0, 0, (), None, warnings=(*warnings, f"{what}: no rows"))
-        quarantined = self._count_reasons()
+        quarantined = self._count()
         committed = self.records - quarantined
         self._refuse_too_many(quarantined)
-        warnings += self._check_quality()
-        quarantine = self._write_quarantine(seen, quarantined)
+        warnings += self._check_quality(committed)
+        quarantine = self._write_quarantine(quarantined)
         files = self._write_data(committed)
         return EngineResult(
             self.records, committed, quarantined, files, quarantine, dict(self.reasons.most_common()), tuple(warnings)
@@ -167,20 +168,29 @@ class _Load:
         (count,) = made.fetchone() or (0,)
         return int(count)
 
-    def _count_reasons(self) -> int:
-        """Count the reasons, and the quarantined rows."""
-        structural = self.reasons.total()
+    def _count(self) -> int:
+        """Count the rows of each partition and of each list of reasons, at once; the number of quarantined rows."""
+        keys = [sql.name(column.name) for column in self.plan.output_columns if column.partition]
+        values = "".join(f"CASE WHEN {GOOD} THEN {key} END AS k{n}, " for n, key in enumerate(keys))
+        texts = "".join(f"CAST(k{n} AS VARCHAR), " for n in range(len(keys)))
+        order = ", ".join(["reasons NULLS FIRST", *(f"k{n} NULLS LAST" for n in range(len(keys)))])
         found = self.connection.execute(
-            f"SELECT UNNEST(_reasons) AS reason, COUNT(*), MIN({self.line}) FROM judged WHERE {BAD} "
-            "GROUP BY reason ORDER BY reason"
-        ).fetchall()
-        for reason, count, line in found:
-            self.reasons[reason] += count
-            self.first_bad[reason] = min(line, self.first_bad.get(reason, line))
-        if not found:
-            return structural
-        (broken,) = self.connection.execute(f"SELECT COUNT(*) FROM judged WHERE {BAD}").fetchone() or (0,)
-        return structural + int(broken)
+            f"SELECT {texts} reasons, n, line FROM (SELECT {values} CASE WHEN {BAD} THEN _reasons END AS reasons, "
+            f"COUNT(*) AS n, MIN({self.line}) AS line FROM judged GROUP BY ALL) ORDER BY {order}"
+        )
+        partitions, quarantined = [], self.reasons.total()
+        while row := found.fetchone():
+            *key, reasons, count, line = row
+            if reasons is None:
+                partitions.append((tuple(key), count))
+                refuse_too_many_partitions(len(partitions), keys, self.place)
+                continue
+            quarantined += count
+            for reason in reasons:
+                self.reasons[reason] += count
+                self.first_bad[reason] = min(line, self.first_bad.get(reason, line))
+        self.partitions = tuple(partitions)
+        return quarantined
 
     def _refuse_too_many(self, quarantined: int) -> None:
         limit = self.contract.max_quarantined_share
@@ -199,12 +209,15 @@ class _Load:
             expected=f"at most {limit:.0%} quarantined, and not every row",
         )
 
-    def _check_quality(self) -> list[str]:
+    def _check_quality(self, committed: int) -> list[str]:
         """Hold the accepted rows against the contract's checks; the warnings of those that only warn."""
         names = ", ".join(sql.name(column.name) for column in self.plan.output_columns)
+        checks = self.plan.quality_sql(f"(SELECT {names} FROM judged WHERE {GOOD})")
         warnings = []
-        for check in self.plan.quality_sql(f"(SELECT {names} FROM judged WHERE {GOOD})"):
-            (value, *_) = self.connection.execute(check.sql).fetchone() or (None,)
+        for told, check in zip(self.contract.quality, checks, strict=True):
+            value: object = committed
+            if told.metric != "rowCount":
+                (value, *_) = self.connection.execute(check.sql).fetchone() or (None,)
             if check.holds(value):
                 continue
             if check.fatal:
@@ -217,22 +230,22 @@ class _Load:
             warnings.append(f"quality: {check.words(value)}")
         return warnings
 
-    def _write_quarantine(self, seen: Scan, quarantined: int) -> StagedFile | None:
+    def _write_quarantine(self, quarantined: int) -> StagedFile | None:
         if not quarantined:
             return None
         return write_quarantine(
             self.connection,
-            f"(SELECT {self.line} AS line, _reasons AS reasons FROM judged WHERE {BAD})",
+            f"SELECT {self.line} AS line, _reasons FROM judged WHERE {BAD} ORDER BY line",
             self.text,
             self.normalised,
             place=self.place,
             work=self.work,
             target=self.staging / "quarantine.parquet",
-            overlong=seen.overlong,
         )
 
     def _write_data(self, committed: int) -> tuple[StagedFile, ...]:
-        rows = Accepted("judged", self.line, GOOD, self.plan.output_columns, committed, self.text.size)
+        columns = self.plan.output_columns
+        rows = Accepted("judged", GOOD, self.line, columns, self.partitions, self.text.size)
         files = tuple(write_partitions(self.connection, rows, self.staging / "data", self.place))
         self.connection.execute("DROP TABLE IF EXISTS judged")
         written = sum(file.rows for file in files)

@@ -47,7 +47,7 @@ def run_job(
 
     The source's `etag`, `version_id` and `sequencer` may be empty: then the object is taken as it is now.
 
-    Raises SourceError (the file cannot be loaded), ObjectNotFound, ObjectChanged (the object is another version by now),
+    Raises SourceError (the file cannot be loaded), ObjectNotFound, ObjectChanged (it is another version by now),
     RewriteRefused, DuplicateContent, CountMismatch, CorruptRecord, and what stores raise. Nothing is committed then.
     """
     job = _Job(request, contract, engine, raw, processed, processed_bucket)
@@ -72,6 +72,14 @@ class _Read:
 
 
 @dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What the engine made of the source; nothing where the rows of another key stand for it."""
+
+    result: EngineResult
+    duplicate_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     request: JobRequest
     contract: Contract
@@ -92,9 +100,9 @@ class _Job:
                 return ended
             out = staging / "out"
             out.mkdir()
-            result = self._load(read, out)
+            loaded = self._load(read, out)
             self._check_unchanged(read)
-            return self._publish(read, result)
+            return self._publish(read, loaded)
 
     def _where(self) -> dict[str, str]:
         source = self.request.source
@@ -154,10 +162,15 @@ class _Job:
             asked,
             etag=info.etag,
             size=info.size,
-            sequencer=asked.sequencer or info.sequencer,
+            sequencer=asked.sequencer or self._newest(info.sequencer),
             version_id=asked.version_id or info.version_id,
         )
         return source, info
+
+    def _newest(self, sequencer: str) -> str:
+        """The sequencer of an object that is taken as it is now: never older than the one that is committed."""
+        stored = self._stored()
+        return max(sequencer, stored.record.source.sequencer if stored else "", key=sequencer_order)
 
     def _changed(self, expected: str, received: str) -> ObjectChanged:
         return ObjectChanged(
@@ -200,19 +213,19 @@ class _Job:
         if info.etag != read.source.etag or info.fingerprint != read.fingerprint:
             raise self._changed(read.source.etag, info.etag)
 
-    def _load(self, read: _Read, out: Path) -> EngineResult:
+    def _load(self, read: _Read, out: Path) -> _Loaded:
         if self.contract.on_duplicate_content != "load":
             other = self._first_key(read.content_sha256)
             if other is not None:
-                return self._duplicate(other)
+                return _Loaded(self._skipped(other), other)
         result = self.engine.load(read.path, self.contract, origin=read.source, staging=out)
-        return checked(result, out, **self._where())
+        return _Loaded(checked(result, out, **self._where()))
 
     def _first_key(self, content_sha256: str) -> str | None:
         source, dataset = self.request.source, self.request.dataset
         return first_key(self.processed, self.bucket, dataset, content_sha256, source.key)
 
-    def _duplicate(self, other: str) -> EngineResult:
+    def _skipped(self, other: str) -> EngineResult:
         if self.contract.on_duplicate_content == "refuse":
             raise DuplicateContent(
                 "the same bytes are loaded from another key, and the contract says onDuplicateContent: refuse",
@@ -222,7 +235,7 @@ class _Job:
             )
         return replace(NOTHING, warnings=(f"skipped: the same bytes are loaded from {other}",))
 
-    def _publish(self, read: _Read, result: EngineResult) -> JobOutcome:
+    def _publish(self, read: _Read, loaded: _Loaded) -> JobOutcome:
         with self._content_lock(read.content_sha256), self._object_lock():
             stored = self._stored()
             record = stored.record if stored else None
@@ -232,8 +245,9 @@ class _Job:
                 self.contract,
                 read.content_sha256,
                 self.engine.name,
-                result,
+                loaded.result,
                 iso(utc_now()),
+                loaded.duplicate_of,
             )
             if decide(record, read.source, read.content_sha256, self.contract, force=force) is Outcome.COMMITTED:
                 candidate = self._beside_others(candidate)
@@ -242,16 +256,17 @@ class _Job:
     def _beside_others(self, candidate: Candidate) -> Candidate:
         """The candidate with what follows from the same bytes being loaded from another key."""
         result, source = candidate.result, self.request.source
-        skipped = result.rows_read == 0 and self.contract.on_duplicate_content == "skip" and bool(result.warnings)
-        if not result.rows_read and not skipped:
+        if not result.rows_read and not candidate.duplicate_of:
             return candidate  # empty files are all alike
         other = claim(self.processed, self.bucket, self.request.dataset, candidate.content_sha256, source.key)
         if other is None:
+            if candidate.duplicate_of:
+                raise CommitConflict("the rows that were to stand for this object's are gone", **self._where())
             return candidate
         if self.contract.on_duplicate_content == "load":
             warning = f"the same bytes are loaded from {other} too, so their rows count twice"
             return replace(candidate, result=replace(result, warnings=(*result.warnings, warning)))
-        return replace(candidate, result=self._duplicate(other), duplicate_of=other)
+        return replace(candidate, result=self._skipped(other), duplicate_of=other)
 
     def _stored(self) -> Stored | None:
         return read_stored(self.processed, self.bucket, self.request.dataset, self.request.source.id)

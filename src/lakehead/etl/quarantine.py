@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import heapq
 from collections.abc import Iterator
+from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lakehead.contract import sql
 from lakehead.errors import CountMismatch
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _FETCH = 10_000
+# Malformed text may be as long as a line may be; doubled quotes make it twice that, and the reasons come on top.
+_LONGEST = 2 * MAX_LINE + MAX_RECORD
+
+Dropped: TypeAlias = tuple[int, str, str]
+"""Line, reasons joined by line feeds (no reason holds one), text."""
 
 
 def write_quarantine(
@@ -31,37 +38,22 @@ def write_quarantine(
     place: Place,
     work: Path,
     target: Path,
-    overlong: bool,
-) -> StagedFile | None:
+) -> StagedFile:
     """Write `target`: source_bucket, source_key, source_etag, line, text, reasons, dataset, in the order of lines.
 
-    `broken` is a relation of `line` and `reasons` for the rows that break a rule; `normalised` knows the malformed
-    ones. None where there are no such rows.
+    `broken` is a query of the line and the list of reasons of the rows that break a rule, ordered by line;
+    `normalised` knows the malformed ones. Raises CountMismatch.
     """
-    texts = work / "texts.csv"
-    count = _write_texts(connection, broken, text, normalised, texts)
-    parts = []
-    if count:
-        read = _read(texts, ("line", "text"), overlong)
-        parts.append(f"SELECT line, text, reasons FROM {read} JOIN {broken} USING (line)")
+    rows = _broken_rows(connection, broken, text, normalised)
     if normalised is not None and normalised.reasons:
-        read = _read(normalised.bad, ("line", "reason", "text"), overlong)
-        parts.append(f"SELECT line, text, [reason] AS reasons FROM {read}")
-        count += normalised.reasons.total()
-    origin = place.origin
-    constants = ", ".join(
-        f"{sql.text(value)} AS {name}"
-        for name, value in (
-            ("source_bucket", origin.bucket),
-            ("source_key", origin.key),
-            ("source_etag", origin.etag),
-        )
-    )
-    query = (
-        f"SELECT {constants}, line, text, reasons, {sql.text(place.dataset)} AS dataset "
-        f"FROM ({' UNION ALL '.join(parts)}) ORDER BY line"
-    )
-    (written,) = connection.execute(f"COPY ({query}) TO {sql.text(str(target))} ({PARQUET})").fetchone() or (0,)
+        rows = heapq.merge(rows, _malformed_rows(normalised))
+    listed, count = work / "quarantine.csv", 0
+    with listed.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        for row in rows:
+            writer.writerow(row)
+            count += 1
+    written = _copy(connection, listed, place, target)
     if written != count:
         raise CountMismatch(
             "other rows were quarantined than were refused; nothing was committed",
@@ -73,32 +65,36 @@ def write_quarantine(
     return StagedFile(target, "", count, target.stat().st_size)
 
 
-def _write_texts(
-    connection: DuckDBPyConnection, broken: str, text: TextFile, normalised: Normalised | None, target: Path
-) -> int:
-    """Read the broken rows' texts again from the source, by their lines."""
-    count = 0
-    spans = normalised.spans if normalised else {}
-    with target.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        for item in texts_of(text, _lines(connection, broken), spans):
-            writer.writerow(item)
-            count += 1
-    return count
+def _broken_rows(
+    connection: DuckDBPyConnection, broken: str, text: TextFile, normalised: Normalised | None
+) -> Iterator[Dropped]:
+    """Rows that break a rule; their texts are read again from the source, by their lines."""
+    found, again = tee(_fetch(connection, broken))
+    texts = texts_of(text, (line for line, _ in found), normalised.spans if normalised else {})
+    for (line, reasons), (_, exact) in zip(again, texts, strict=True):
+        yield line, "\n".join(reasons), exact
 
 
-def _lines(connection: DuckDBPyConnection, broken: str) -> Iterator[int]:
-    found = connection.execute(f"SELECT line FROM {broken} ORDER BY line")
-    while rows := found.fetchmany(_FETCH):
-        for (line,) in rows:
-            yield line
+def _fetch(connection: DuckDBPyConnection, query: str) -> Iterator[tuple[int, list[str]]]:
+    result = connection.execute(query)
+    while rows := result.fetchmany(_FETCH):
+        yield from rows
 
 
-def _read(path: Path, names: tuple[str, ...], overlong: bool) -> str:
-    # A malformed text may be as long as a line may be, and doubled quotes make it twice that.
-    longest = 2 * MAX_LINE + MAX_RECORD if overlong else 5 * MAX_RECORD
-    columns = ", ".join(f"{name}: '{'BIGINT' if name == 'line' else 'VARCHAR'}'" for name in names)
-    return (
-        f"read_csv({sql.text(str(path))}, columns = {{{columns}}}, auto_detect = false, header = false, delim = ',', "
-        f"quote = '\"', escape = '\"', strict_mode = true, parallel = false, max_line_size = {longest})"
-    )
+def _malformed_rows(normalised: Normalised) -> Iterator[Dropped]:
+    with normalised.bad.open(encoding="utf-8", newline="") as file:
+        for line, reason, text in csv.reader(file):
+            yield int(line), reason, text
+
+
+def _copy(connection: DuckDBPyConnection, listed: Path, place: Place, target: Path) -> int:
+    origin = place.origin
+    bucket, key, etag, dataset = map(sql.text, (origin.bucket, origin.key, origin.etag, place.dataset))
+    (written,) = connection.execute(
+        f"COPY (SELECT {bucket} AS source_bucket, {key} AS source_key, {etag} AS source_etag, line, text, "
+        f"string_split(reasons, chr(10)) AS reasons, {dataset} AS dataset FROM read_csv({sql.text(str(listed))}, "
+        "columns = {line: 'BIGINT', reasons: 'VARCHAR', text: 'VARCHAR'}, auto_detect = false, header = false, "
+        "delim = ',', quote = '\"', escape = '\"', strict_mode = true, parallel = false, "
+        f"max_line_size = {_LONGEST})) TO {sql.text(str(target))} ({PARQUET})"
+    ).fetchone() or (0,)
+    return int(written)

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import TextIO
 
 from lakehead.contract import Dialect
-from lakehead.etl.scan import MAX_RECORD
+from lakehead.etl.scan import MAX_LINE, MAX_RECORD
 from lakehead.etl.source import TextFile
 
 TOO_FEW = "record: too few fields"
@@ -70,8 +70,8 @@ class RecordReader:
         self.lines, self.dialect = lines, dialect
         self.back: deque[str] = deque()
         self.line = 0
-        # A limit of the whole process, and far below what a record may hold.
-        csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))
+        # A limit of the whole process, and far below what a line may hold.
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
 
     def next_line(self) -> str:
         """The next line with its end, `""` at the end of the file."""

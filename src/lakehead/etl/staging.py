@@ -43,16 +43,36 @@ def escape(value: str | None) -> str:
     return "".join(f"%{ord(letter):02X}" if letter in _ESCAPED else letter for letter in value)
 
 
+def refuse_too_many_partitions(count: int, keys: Sequence[str], place: Place) -> None:
+    """Raise TooLarge where one file's rows would make a folder for almost every row."""
+    if count > MAX_PARTITIONS:
+        raise TooLarge(
+            f"the rows fall into more than {MAX_PARTITIONS} partitions",
+            hint="Partition by a column with fewer values, or split the file.",
+            **place.where,
+            column=", ".join(keys),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The accepted rows: `relation` holds them with the output columns and `line`, `rows` in all, of `text_bytes`."""
+    """The accepted rows: those of table `relation` that meet `condition`; `line` is the SQL of a row's line.
+
+    `partitions` has the values of the partition columns, as texts, and the number of rows of each, in the order of
+    the values, nulls last. `text_bytes` is the size of the text that the rows come from.
+    """
 
     relation: str
-    line: str
     condition: str
+    line: str
     columns: tuple[OutputColumn, ...]
-    rows: int
+    partitions: tuple[tuple[tuple[str | None, ...], int], ...]
     text_bytes: int
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the partition columns."""
+        return tuple(column.name for column in self.columns if column.partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +87,14 @@ class _Slice:
 
 def write_partitions(connection: DuckDBPyConnection, rows: Accepted, target: Path, place: Place) -> list[StagedFile]:
     """Write `<partition>/<n>.parquet` below `target`, rows in the order of their lines."""
-    keys = [column.name for column in rows.columns if column.partition]
-    slices = list(_slices(connection, keys, rows, place))
+    slices = list(_slices(rows, place))
     for partition in dict.fromkeys(item.partition for item in slices):
         (target / partition).mkdir(parents=True, exist_ok=True)
     stored = ", ".join(sql.name(column.name) for column in rows.columns if not column.partition)
     if len(slices) == 1:
         query = f"SELECT {stored} FROM {rows.relation} WHERE {rows.condition}"
         return [_copy(connection, query, slices[0], target)]
-    order = ", ".join([*(f"{sql.name(key)} NULLS LAST" for key in keys), rows.line])
+    order = ", ".join([*(f"{sql.name(key)} NULLS LAST" for key in rows.keys), rows.line])
     connection.execute(
         f"CREATE TABLE ordered AS SELECT {stored} FROM {rows.relation} WHERE {rows.condition} ORDER BY {order}"
     )
@@ -86,11 +105,12 @@ def write_partitions(connection: DuckDBPyConnection, rows: Accepted, target: Pat
         connection.execute("DROP TABLE ordered")
 
 
-def _slices(connection: DuckDBPyConnection, keys: list[str], rows: Accepted, place: Place) -> Iterator[_Slice]:
-    per_file = max(122_880, TEXT_PER_FILE * rows.rows // max(rows.text_bytes, 1))
+def _slices(rows: Accepted, place: Place) -> Iterator[_Slice]:
+    total = sum(count for _, count in rows.partitions)
+    per_file = max(122_880, TEXT_PER_FILE * total // max(rows.text_bytes, 1))
     first = 0
-    for values, count in _partitions(connection, keys, rows, place):
-        partition = hive_path(keys, values)
+    for values, count in rows.partitions:
+        partition = hive_path(rows.keys, values)
         if any(len(part.encode()) > _LONGEST_NAME for part in partition.split("/")):
             raise TooLarge(
                 "a partition's value is too long for the name of a folder",
@@ -101,28 +121,6 @@ def _slices(connection: DuckDBPyConnection, keys: list[str], rows: Accepted, pla
         for number, start in enumerate(range(0, count, per_file)):
             yield _Slice(partition, number, first + start, min(per_file, count - start))
         first += count
-
-
-def _partitions(
-    connection: DuckDBPyConnection, keys: list[str], rows: Accepted, place: Place
-) -> list[tuple[tuple[str | None, ...], int]]:
-    if not keys:
-        return [((), rows.rows)]
-    names = ", ".join(sql.name(key) for key in keys)
-    texts = ", ".join(f"CAST({sql.name(key)} AS VARCHAR)" for key in keys)
-    found = connection.execute(
-        f"SELECT {texts}, n FROM (SELECT {names}, COUNT(*) AS n FROM {rows.relation} WHERE {rows.condition} "
-        f"GROUP BY {names} ORDER BY {', '.join(f'{sql.name(key)} NULLS LAST' for key in keys)} "
-        f"LIMIT {MAX_PARTITIONS + 1})"
-    ).fetchall()
-    if len(found) > MAX_PARTITIONS:
-        raise TooLarge(
-            f"the rows fall into more than {MAX_PARTITIONS} partitions",
-            hint="Partition by a column with fewer values, or split the file.",
-            **place.where,
-            column=", ".join(keys),
-        )
-    return [(row[:-1], int(row[-1])) for row in found]
 
 
 def _copy_all(connection: DuckDBPyConnection, query: str, slices: list[_Slice], target: Path) -> list[StagedFile]:
