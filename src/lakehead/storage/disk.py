@@ -116,7 +116,7 @@ def refuse_links(path: Path, *, below: Path) -> None:
         step = step / part
         try:
             mode = os.lstat(step).st_mode
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         if stat.S_ISLNK(mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(step))

@@ -92,3 +92,9 @@ def content_key(dataset: str, content_sha256: str) -> str:
 def damaged_key(dataset: str, object_id: str, suffix: str) -> str:
     """Where a repair puts a commit record that cannot be read."""
     return f"{DAMAGED}{dataset}/{object_id}-{suffix}.json"
+
+
+def is_source(key: str) -> bool:
+    """Whether a raw object is a file to load: a .csv or .csv.gz, without a hidden name (`.` or `_`) in its path."""
+    hidden = any(segment.startswith((".", "_")) for segment in key.split("/"))
+    return key.lower().endswith((".csv", ".csv.gz")) and not hidden

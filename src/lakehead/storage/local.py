@@ -181,7 +181,8 @@ class LocalStore:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError):
                 return
-            fsync_directories([path.parent])
+            with contextlib.suppress(FileNotFoundError):  # another delete removed the directory as empty
+                fsync_directories([path.parent])
             remove_empty_directories(path.parent, below=root)
 
     def create_bucket(self, bucket: str) -> None:
@@ -258,12 +259,12 @@ class LocalStore:
 
         path = self._private(bucket, "locks") / name
         lock = FileLock(path, timeout=self._lock_seconds, mode=FILE_MODE, poll_interval=0.005)
-        try:
-            with explained(bucket, path=path):
+        with explained(bucket, path=path):
+            try:
                 lock.acquire()
-        except Timeout as error:
-            hint = "Another process works on the same object; wait for it, or end it."
-            raise Busy(f"waited {self._lock_seconds:g} s for a lock", hint=hint, path=str(path)) from error
+            except Timeout as error:
+                hint = "Another process works on the same object; wait for it, or end it."
+                raise Busy(f"waited {self._lock_seconds:g} s for a lock", hint=hint, path=str(path)) from error
         try:
             yield
         finally:
@@ -290,8 +291,8 @@ class LocalStore:
         root = self._bucket(bucket)
         touched = {path.parent}
         for tries_left in reversed(range(_TRIES)):
-            touched |= make_directories(path.parent, below=root)
             try:
+                touched |= make_directories(path.parent, below=root)
                 _take_name(ready, path, exclusive=exclusive)
             except FileNotFoundError:  # a delete in another process removed the directory as empty
                 if not tries_left or not ready.exists():

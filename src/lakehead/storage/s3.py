@@ -25,13 +25,15 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
 ATTEMPTS = 5
 UPLOADS = 8
+PAGE = 1000
 
 
 class S3Store:
     """Buckets in S3. Conditional puts need a service that knows If-None-Match and If-Match (S3 since 2024, MinIO, ...).
 
-    S3 tells an object's sequencer only in events, so `head` and `list` give the time of the last change in nanoseconds
-    instead: two versions of one second have the same. lock() keeps nobody out.
+    S3 tells an object's sequencer only in events. `head` and `list` give the time of the last change instead, in the
+    shape that S3's sequencers have (two digits, then seconds; seen, not documented), so that both can be compared. Two
+    versions of one second have the same. lock() keeps nobody out.
 
     Credentials come from where boto3 looks for them. Every call is bounded: `attempts` tries of `connect_seconds` and
     `read_seconds` each.
@@ -58,15 +60,16 @@ class S3Store:
     def head(self, bucket: str, key: str, *, version_id: str = "") -> ObjectInfo:
         """The object's information."""
         arguments = _target(bucket, key, version_id)
-        with translated(bucket, key):
+        with translated(bucket, key, version_id=version_id):
             found = self._client.head_object(**arguments)
         return _info(bucket, key, found, size=found["ContentLength"])
 
     def list(self, bucket: str, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """The bucket's objects in the order of their keys, a thousand in memory at a time."""
         pages = self._client.get_paginator("list_objects_v2")
-        with translated(bucket, prefix, listing=True):
-            for page in pages.paginate(Bucket=check_bucket(bucket), Prefix=prefix, StartAfter=start_after):
+        with translated(bucket):
+            asked: dict[str, Any] = {"Bucket": check_bucket(bucket), "Prefix": prefix, "StartAfter": start_after}
+            for page in pages.paginate(**asked, PaginationConfig={"PageSize": PAGE}):
                 for found in page.get("Contents", ()):
                     yield _info(bucket, found["Key"], found, size=found["Size"])
 
@@ -94,7 +97,7 @@ class S3Store:
     def open(self, bucket: str, key: str, *, version_id: str = "", if_match: str = "") -> BinaryIO:
         """The object as a stream; botocore's errors while reading are translated like all others."""
         condition: dict[str, Any] = {"IfMatch": if_match} if if_match else {}
-        with translated(bucket, key):
+        with translated(bucket, key, version_id=version_id):
             answer = self._client.get_object(**_target(bucket, key, version_id), **condition)
         return cast(BinaryIO, answer["Body"])
 
@@ -181,7 +184,7 @@ class S3Store:
         config = Config(
             connect_timeout=self._connect_seconds,
             read_timeout=self._read_seconds,
-            retries={"mode": "standard", "max_attempts": self._attempts},
+            retries={"mode": "standard", "total_max_attempts": self._attempts},
             s3={"addressing_style": "path"} if self._endpoint_url else {},
         )
         with translated(""):
@@ -208,15 +211,15 @@ def _etag(answer: Mapping[str, Any]) -> str:
 
 def _info(bucket: str, key: str, found: Mapping[str, Any], *, size: int) -> ObjectInfo:
     modified: datetime = found["LastModified"].astimezone(UTC)
-    nanoseconds = int(modified.timestamp()) * 1_000_000_000 + modified.microsecond * 1_000
+    sequencer = f"00{int(modified.timestamp()):08X}{(modified.microsecond << 32) // 1_000_000:08X}"
     return ObjectInfo(
         bucket,
         key,
         size=size,
         last_modified=modified,
-        fingerprint=f"{_etag(found)}-{size}-{nanoseconds}",
+        fingerprint=f"{_etag(found)}-{size}-{sequencer}",
         etag=_etag(found),
-        sequencer=f"{nanoseconds:016x}",
+        sequencer=sequencer,
         version_id=_version(found),
     )
 

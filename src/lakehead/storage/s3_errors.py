@@ -44,11 +44,12 @@ _TRY_AGAIN = {
 
 @contextlib.contextmanager
 def translated(
-    bucket: str, key: str = "", *, conditional: bool = False, listing: bool = False, passing: tuple[str, ...] = ()
+    bucket: str, key: str = "", *, conditional: bool = False, version_id: str = "", passing: tuple[str, ...] = ()
 ) -> Iterator[None]:
     """Turn botocore's errors into Lakehead's; those whose code is in `passing` pass as they are.
 
     `conditional`: the request had a condition, so "not found" also means that the condition does not hold.
+    `version_id`: what S3 answers to one that it cannot have made, 400, also means "not found".
     """
     try:
         from boto3.exceptions import Boto3Error
@@ -56,7 +57,7 @@ def translated(
     except ImportError:
         yield
         return
-    where = {"bucket": bucket or None, ("prefix" if listing else "key"): key or None}
+    where = {"bucket": bucket or None, "key": key or None, "version_id": version_id or None}
     try:
         yield
     except ClientError as error:
@@ -84,7 +85,7 @@ def _of_answer(error: ClientError, where: dict[str, str | None], *, conditional:
         return _make(BucketNotFound, "no such bucket", "Create the bucket, or look at its name.", where)
     if status in (409, 412) and code in ("PreconditionFailed", "412", "ConditionalRequestConflict", "409"):
         return _make(PreconditionFailed, "the object is another, or there is one already", "", where)
-    if status == 404 or code == "NoSuchVersion":
+    if status == 404 or code == "NoSuchVersion" or (status == 400 and where["version_id"]):
         if conditional:
             return _make(PreconditionFailed, "the object is gone", "", where)
         return _make(ObjectNotFound, "no such object, or no such version of it", "", where)

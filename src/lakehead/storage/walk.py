@@ -73,7 +73,9 @@ def _sort_out(item: os.DirEntry[str], above: str, found: list[_Entry], strays: S
     segment = to_segment(item.name, top=not above)
     is_directory = item.is_dir(follow_symlinks=False)
     if segment is None:
-        return _tell(item.path, "no key can have this name: it is no Unicode text, or has a backslash", strays)
+        return _tell(
+            item.path, "no key has this name: it is no Unicode text, has a backslash, or begins with .%", strays
+        )
     if item.is_symlink():
         return _tell(item.path, "a symbolic link is not followed", strays)
     if not is_directory and not item.is_file(follow_symlinks=False):
