@@ -139,13 +139,14 @@ def test_a_second_signal_does_not_wait(lake: StandIn, call: Call) -> None:
     assert call("up")[0] == 130
 
 
-def query_result() -> Any:
+def query_result(*, truncated: bool = False) -> Any:
     columns = [("day", "date"), ("revenue", "decimal(38,2)")]
 
     def write(path: Path) -> None:
         path.write_bytes(b"PAR1")
 
-    return SimpleNamespace(columns=columns, rows=iter([(date(2025, 1, 1), Decimal("76000.00"))]), write_parquet=write)
+    rows = iter([(date(2025, 1, 1), Decimal("76000.00"))])
+    return contextlib.nullcontext(SimpleNamespace(columns=columns, rows=rows, write_parquet=write, truncated=truncated))
 
 
 def test_query(lake: StandIn, call: Call, tmp_path: Path) -> None:
@@ -155,6 +156,12 @@ def test_query(lake: StandIn, call: Call, tmp_path: Path) -> None:
     file.write_text("SELECT 2", encoding="utf-8")
     assert call("query", "--file", str(file), "-o", "json")[1] == '[{"day": "2025-01-01", "revenue": 76000.00}]\n'
     assert [given for name, given, _ in lake.asked] == [("SELECT 1",), ("SELECT 2",)]
+
+
+def test_an_answer_that_was_cut_says_so(lake: StandIn, call: Call) -> None:
+    lake.answers["query"] = lambda sql: query_result(truncated=True)
+    code, out, err = call("query", "SELECT 1", "-o", "csv")
+    assert code == 0 and "cut" in err and "cut" not in out
 
 
 def test_query_to_parquet(lake: StandIn, call: Call, tmp_path: Path) -> None:
@@ -269,7 +276,7 @@ def test_notifications(lake: StandIn, call: Call) -> None:
     lake.answers["retry_notifications"] = 2
     assert "mail failed" in call("notifications", "ls")[1]
     assert json.loads(call("notifications", "ls", "-o", "json")[1])[0]["deliveries"][0]["error"] == "refused"
-    assert call("notifications", "retry") == (0, "", "2 delivered.\n")
+    assert call("notifications", "retry") == (0, "", "2 still to be delivered.\n")
 
 
 @pytest.mark.parametrize(

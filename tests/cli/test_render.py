@@ -36,6 +36,11 @@ def test_json_keeps_every_digit_of_money() -> None:
     assert printed(Listing(("a",), []), "json") == "[]\n"
 
 
+def test_json_loses_no_column_of_the_same_name() -> None:
+    text = printed(Listing(("a", "a", "a_2", "a"), [(1, 2, 3, 4)]), "json")
+    assert json.loads(text) == [{"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}]
+
+
 def test_csv() -> None:
     text = printed(Listing(("name", "n", "sum"), ROWS), "csv")
     assert list(csv.reader(io.StringIO(text))) == [

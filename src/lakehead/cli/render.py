@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import PurePath
 from typing import Any
 
@@ -56,11 +57,20 @@ def write_json(value: Listing | Answer) -> None:
     if isinstance(value, Answer):
         click.echo(json_text(value.data))
         return
-    separator = "["
+    separator, names = "[", _unique(value.names)
     for row in value.rows:
-        click.echo(separator + json_text(dict(zip(value.names, row, strict=True))), nl=False)
+        click.echo(separator + json_text(dict(zip(names, row, strict=True))), nl=False)
         separator = ",\n "
     click.echo("[]" if separator == "[" else "]")
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names that a JSON object can hold: the second `total` is `total_2`, so that no column is lost."""
+    found: list[str] = []
+    for name in names:
+        free = (f"{name}_{number}" for number in count(2))
+        found.append(next(other for other in free if other not in (*found, *names)) if name in found else name)
+    return found
 
 
 def write_csv(listing: Listing) -> None:

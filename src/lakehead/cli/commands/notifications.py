@@ -39,5 +39,5 @@ def retry() -> None:
     """Send now what is still to be delivered, and what was given up."""
     session = current()
     with session.open() as lake:
-        sent = lake.retry_notifications()
-    session.say(f"{sent} delivered.")
+        pending = lake.retry_notifications()
+    session.say(f"{pending} still to be delivered." if pending else "Everything is delivered.")

@@ -44,11 +44,13 @@ def _answer(session: Session, lake: Lake, sql: str, to: Path | None) -> None:
         raise click.UsageError("--to is for --output parquet; redirect stdout for the others")
     if session.output == "parquet" and to is None and sys.stdout.isatty():
         raise click.UsageError("parquet is no text for a terminal: name a file with --to FILE, or redirect stdout")
-    result = lake.query(sql)
-    if session.output == "parquet":
-        _parquet(result, to)
-    else:
-        session.show(Listing([name for name, _ in result.columns], result.rows, empty="No rows."))
+    with lake.query(sql) as result:
+        if session.output == "parquet":
+            _parquet(result, to)
+        else:
+            session.show(Listing([name for name, _ in result.columns], result.rows, empty="No rows."))
+        if result.truncated:
+            session.say("The answer was cut: there are more rows than a query may give. Narrow it, or aggregate.")
 
 
 def _parquet(result: QueryResult, to: Path | None) -> None:
