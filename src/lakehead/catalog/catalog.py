@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -163,8 +164,12 @@ class Snapshot:
         table = self.table(name)
         if where is None or not table.partition_keys:
             return self._files("SELECT * FROM files WHERE table_name=? ORDER BY partition, key", name)
+        return self.files_of(name, [one.path for one in self.partitions(name, where)])
+
+    def files_of(self, name: str, paths: Iterable[str]) -> list[CatalogFile]:
+        """The files of the partitions with these paths, in their order."""
         sql = "SELECT * FROM files WHERE table_name=? AND partition=? ORDER BY key"
-        return [file for one in self.partitions(name, where) for file in self._files(sql, name, one.path)]
+        return [file for path in paths for file in self._files(sql, name, path)]
 
     def crawls(self, crawler: str | None = None, limit: int = 100) -> list[Crawl]:
         """The newest crawls that ended, newest first."""
@@ -186,7 +191,7 @@ class Snapshot:
         return {row["object_id"]: row["version"] for row in rows}
 
     def _files(self, sql: str, *arguments: str) -> list[CatalogFile]:
-        schemas = self._schemas()
+        schemas = self._schemas
         return [
             CatalogFile(
                 bucket=row["bucket"],
@@ -202,6 +207,7 @@ class Snapshot:
             for row in self._connection.execute(sql, arguments)
         ]
 
+    @functools.cached_property
     def _schemas(self) -> dict[str, Schema]:
         rows = self._connection.execute("SELECT fingerprint, columns FROM schemas")
         return {row["fingerprint"]: load_columns(row["columns"]) for row in rows}

@@ -12,7 +12,7 @@ from lakehead.catalog.header import UnreadableHeader, column_names, read_header
 from lakehead.catalog.targets import CrawlTarget, processed_spec, quarantine_columns, quarantine_spec, raw_spec
 from lakehead.catalog.types import ColumnType
 from lakehead.errors import CorruptRecord, ObjectNotFound
-from lakehead.etl.base import CommitRecord, CommittedFile
+from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import read_commit, scan_commits
 from lakehead.model import Zone, iso, object_id
 from lakehead.storage import layout
@@ -182,21 +182,28 @@ def _records(look: Look) -> Iterator[tuple[str, CommitRecord | CorruptRecord | N
 
 def committed_objects(target: CrawlTarget, record: CommitRecord) -> tuple[FoundObject, FoundObject]:
     """What a commit record says of the processed and of the quarantine table."""
-    schema = tuple(ColumnType(name.lower(), athena_type(kind)) for name, kind in record.schema)
     version = f"{record.attempt}@{record.committed_at}"
-    # With onRewrite: append, older files may come from an older contract, whose columns the record does not tell.
-    older = {key for one in record.portions if one.contract_sha256 != record.contract_sha256 for key in one.keys}
 
-    def of(table: str, columns: Schema, files: Iterable[CommittedFile]) -> FoundObject:
-        found = tuple(
-            FoundFile(one.key, one.partition, one.rows, one.bytes, schema=() if one.key in older else None)
-            for one in files
-        )
-        return FoundObject(table, record.object_id, version, record.committed_at, columns, found)
+    def of(table: str, *, quarantine: bool) -> FoundObject:
+        schema, files = contribution(record, quarantine=quarantine)
+        return FoundObject(table, record.object_id, version, record.committed_at, schema, files)
 
     return (
-        of(target.contract.processed_table, schema, record.files),
-        of(target.contract.quarantine_table, quarantine_columns(), record.quarantine),
+        of(target.contract.processed_table, quarantine=False),
+        of(target.contract.quarantine_table, quarantine=True),
+    )
+
+
+def contribution(record: CommitRecord, *, quarantine: bool) -> tuple[Schema, tuple[FoundFile, ...]]:
+    """The schema and the files that a record brings to the processed (or the quarantine) table."""
+    if quarantine:
+        return quarantine_columns(), tuple(FoundFile(one.key, "", one.rows, one.bytes) for one in record.quarantine)
+    schema = tuple(ColumnType(name.lower(), athena_type(kind)) for name, kind in record.schema)
+    # With onRewrite: append, older files may come from an older contract, whose columns the record does not tell.
+    older = {key for one in record.portions if one.contract_sha256 != record.contract_sha256 for key in one.keys}
+    return schema, tuple(
+        FoundFile(one.key, one.partition, one.rows, one.bytes, schema=() if one.key in older else None)
+        for one in record.files
     )
 
 

@@ -1,0 +1,117 @@
+"""What a query answered."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehead.query.bound import name_sql, text_sql
+from lakehead.query.types import Type
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_BATCH = 5_000
+
+Row = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class QueryResult:
+    """The answer: `columns` are names and Athena types, `rows` an iterator of tuples, to be read once.
+
+    Values are None, bool, int, float, Decimal, str, bytes, date, datetime (in UTC), list or dict. `files` and
+    `scanned_bytes` are those of the files that the query selected; `partitions` tells how many of how many it looked
+    at, over all tables. `truncated`: there were more than `max_rows` rows. Close it, or read it to the end.
+    """
+
+    columns: list[tuple[str, str]]
+    rows: Iterator[Row]
+    row_count: int
+    files: int = 0
+    scanned_bytes: int = 0
+    partitions: tuple[int, int] = (0, 0)
+    truncated: bool = False
+    _answer: Answer | None = field(default=None, repr=False)
+
+    def __enter__(self) -> QueryResult:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        if self._answer is not None:
+            self._answer.close()
+
+    def write_parquet(self, path: Path) -> None:
+        """Write the answer as a Parquet file, in the order of its rows."""
+        if self._answer is None:
+            raise ValueError("only the answer of a query can be written as Parquet")
+        self._answer.write_parquet(path, [name for name, _ in self.columns])
+
+
+class Answer:
+    """A table of results in a DuckDB session of its own, with a folder to spill to."""
+
+    def __init__(self, connection: DuckDBPyConnection, table: str, kinds: list[Type], folder: Path, count: int) -> None:
+        self._connection, self._table, self._kinds, self._folder = connection, table, kinds, folder
+        self._count = count
+        self._guard = threading.Lock()
+        self._open = True
+
+    def rows(self) -> Iterator[Row]:
+        """The rows; the session is closed behind the last one."""
+        try:
+            cursor = self._connection.cursor()
+            cursor.execute(f"SELECT {', '.join(self._selected())} FROM {self._table} LIMIT {self._count}")
+            stamps = [i for i, kind in enumerate(self._kinds) if kind.name in ("timestamp", "timestamptz")]
+            while batch := cursor.fetchmany(_BATCH):
+                yield from (_in_utc(row, stamps) for row in batch) if stamps else batch
+        finally:
+            self.close()
+
+    def write_parquet(self, path: Path, names: list[str]) -> None:
+        """Write the rows, and move the file to its place when it is whole."""
+        unique: list[str] = []
+        for name in names:
+            number = sum(one == name or one.startswith(f"{name}_") for one in unique)
+            unique.append(f"{name}_{number + 1}" if name in unique else name)
+        selected = ", ".join(f"{sql} AS {name_sql(name)}" for sql, name in zip(self._selected(), unique, strict=True))
+        target = self._folder / "result.parquet"
+        rows = f"SELECT {selected} FROM {self._table} LIMIT {self._count}"
+        self._connection.execute(f"COPY ({rows}) TO {text_sql(str(target))} (FORMAT parquet, COMPRESSION zstd)")
+        shutil.move(target, path)
+
+    def close(self) -> None:
+        """Close the session and remove what it spilled. A second time does nothing."""
+        with self._guard:
+            if not self._open:
+                return
+            self._open = False
+        with suppress(Exception):
+            self._connection.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _selected(self) -> list[str]:
+        found = []
+        for index, kind in enumerate(self._kinds):
+            sql = f"c{index}"
+            # Without a zone: what the Python client needs for one is not installed.
+            found.append(f"timezone('UTC', {sql})" if kind.name == "timestamptz" else f"CAST({sql} AS {kind.duckdb})")
+        return found
+
+
+def _in_utc(row: Row, stamps: list[int]) -> Row:
+    values = list(row)
+    for index in stamps:
+        if isinstance(values[index], datetime):
+            values[index] = values[index].replace(tzinfo=UTC)
+    return tuple(values)
