@@ -64,9 +64,9 @@ class ZoneWatcher:
     """Records what lands in a raw bucket, in a thread of its own, from `start` to `stop` (or as a context manager).
 
     On Linux a file is taken when its writer closes it or when it is renamed into place; elsewhere when it lies
-    unchanged for `settle_seconds`. Everything is listed at the start, every `reconcile_seconds`, and when the kernel dropped
-    events. A bucket that is not local is listed only. `on_recorded` and `on_reconciled` are called in the watcher's
-    thread. Problems are logged, and what they were about is found again by the next listing.
+    unchanged for `settle_seconds`. Everything is listed at the start, every `reconcile_seconds`, and when the kernel
+    dropped events. A bucket that is not local is listed only. `on_recorded` and `on_reconciled` are called in the
+    watcher's thread. Problems are logged, and what they were about is found again by the next listing.
     """
 
     def __init__(

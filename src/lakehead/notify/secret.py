@@ -61,7 +61,8 @@ def redact(text: str, address: str) -> str:
 def _secrets(address: str) -> Iterator[str]:
     values = [os.environ.get(name, "").strip() for name in variables(address)]
     yield from (value for value in values if value)
-    for whole in (*values, _expanded(address)):
+    written = "" if _WHOLE.fullmatch(address) else _expanded(address)  # a variable's name is no secret
+    for whole in (*values, written):
         try:
             parts = urlsplit(whole)
         except ValueError:
