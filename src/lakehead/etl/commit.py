@@ -24,6 +24,7 @@ __all__ = [
     "Stored",
     "decide",
     "list_commits",
+    "list_object_commits",
     "plan_nothing",
     "plan_publish",
     "portions_of",
@@ -63,8 +64,22 @@ def list_commits(store: ObjectStore, bucket: str, dataset: str) -> Iterator[Comm
 
 def scan_commits(store: ObjectStore, bucket: str, dataset: str) -> Iterator[tuple[str, CommitRecord | CorruptRecord]]:
     """Object ids with their commit records, or with the error of one that cannot be read."""
+    yield from _scan(store, bucket, dataset, "")
+
+
+def list_object_commits(
+    store: ObjectStore, bucket: str, dataset: str, beginning: str
+) -> Iterator[CommitRecord | CorruptRecord]:
+    """The records of the objects whose id begins so."""
+    for _, found in _scan(store, bucket, dataset, beginning):
+        yield found
+
+
+def _scan(
+    store: ObjectStore, bucket: str, dataset: str, beginning: str
+) -> Iterator[tuple[str, CommitRecord | CorruptRecord]]:
     prefix = layout.commit_prefix(dataset)
-    for info in store.list(bucket, prefix):
+    for info in store.list(bucket, prefix + beginning):
         name = info.key.removeprefix(prefix)
         if "/" in name or not name.endswith(".json"):
             continue  # of a dataset below this one, `sales/orders/returns`

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from lakehead.errors import CommitConflict, CorruptRecord, ObjectNotFound, PreconditionFailed
+from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import portions_of, read_commit
 from lakehead.etl.record import dump
 from lakehead.model import object_id
@@ -41,6 +42,11 @@ def claim(store: ObjectStore, bucket: str, dataset: str, content_sha256: str, ke
     raise CommitConflict(
         "others keep writing the content's marker", hint="Run the job again.", bucket=bucket, key=place
     )
+
+
+def still_holds(store: ObjectStore, bucket: str, record: CommitRecord) -> bool:
+    """Whether the key that a record leaves its rows to still has them."""
+    return _holds(store, bucket, record.dataset, record.duplicate_of, record.content_sha256)
 
 
 def marked_key(data: bytes) -> str:

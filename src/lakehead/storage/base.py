@@ -76,6 +76,9 @@ class ObjectStore(Protocol):
     def staging_dir(self, bucket: str, attempt: str) -> Path:
         """An empty local directory for an attempt's files, on the same device as the bucket where that is possible."""
 
+    def strays(self, bucket: str) -> Sequence[tuple[Path, str]]:
+        """Paths in a bucket that cannot be objects, each with the reason; empty for a store without paths."""
+
     def stale_staging(self, bucket: str, older_than: timedelta) -> Iterator[Path]:
         """What unfinished attempts and puts left on this machine and nobody has touched for `older_than`."""
 

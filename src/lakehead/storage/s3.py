@@ -113,6 +113,11 @@ class S3Store:
         path.mkdir(mode=0o700, parents=True)
         return path
 
+    def strays(self, bucket: str) -> Sequence[tuple[Path, str]]:
+        """None: every object of S3 has a key."""
+        del bucket
+        return ()
+
     def stale_staging(self, bucket: str, older_than: timedelta) -> Iterator[Path]:
         """Staging directories of this machine that nobody has touched for `older_than`."""
         before = time.time() - older_than.total_seconds()
