@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lakehead.contract import Contract, datetimes
 from lakehead.contract.datetimes import BadFormat, read_format
 
-FUZZ = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DATES = [
     "yyyy-MM-dd",
     "dd/MM/yyyy",

@@ -170,7 +170,10 @@ class _Writer:
             raise BadExpression(message, "Give the columns narrower types, such as integer for bigint.")
         wide = ColumnType.decimal(*result)
         if operator == "*":
-            written = f"{_widen(left, _as_decimal(left.type))} * {_widen(right, _as_decimal(right.type))}"
+            # DuckDB multiplies two decimals of up to 18 digits in 18 digits, and raises where that is too few.
+            least = 19 if result[0] > 18 else 0
+            first = ColumnType.decimal(max(left.type.precision, least), left.type.scale)
+            written = f"{_widen(left, first)} * {_widen(right, _as_decimal(right.type))}"
             return Typed(f"CAST({written} AS {wide.sql})", wide)
         second = _widen(right, wide)
         second = f"NULLIF({second}, 0)" if operator == "%" else second
@@ -249,9 +252,7 @@ class _Writer:
     def rounded(self, node: Any) -> Typed:
         inner, digits = self.number(node.this), self._count(node.args.get("decimals"), "ROUND", least=0, absent=0)
         if not inner.type.exact:
-            raise BadExpression(
-                "ROUND is only supported on integers and decimals", "Engines round doubles differently."
-            )
+            raise BadExpression("ROUND is only supported on exact numbers", "Engines round doubles differently.")
         if digits >= inner.type.scale:
             return inner
         # One digit more, for 9.9 rounds to 10.
@@ -434,33 +435,20 @@ _SUPPORTED = (
 
 
 # What the handlers read of a node, or what makes no difference. Anything else that a parser finds is refused.
-_ARGUMENTS = frozenset(
-    [
-        "this",
-        "expression",
-        "expressions",
-        "ifs",
-        "default",
-        "true",
-        "false",
-        "low",
-        "high",
-        "decimals",
-        "start",
-        "length",
-        "unit",
-        "to",
-        "position",
-        "query",
-        "is_string",
-        "safe",
-        "ignore_nulls",
-        "coalesce",
-        "is_left",
-        "typed",
-        "is_division",
-    ]
-)
+_ARGUMENTS = {
+    "this",
+    "table",
+    "expression",
+    "expressions",
+    "ifs",
+    "default",
+    "true",
+    "false",
+    "low",
+    "high",
+    "decimals",
+}
+_ARGUMENTS |= {"start", "length", "unit", "to", "position", "query", "is_string", "safe", "ignore_nulls", "coalesce"}
 
 
 def _handlers() -> dict[type, Callable[[_Writer, Any], Typed]]:
