@@ -76,6 +76,9 @@ def trying() -> Iterator[None]:
         _trying.reset(token)
 
 
-def failure(message: str) -> str:
-    """SQL that fails with a message (SQL, too) where it is reached. DuckDB's TRY refuses error(), which is volatile."""
-    return "CASE WHEN 1 // 0 = 0 THEN NULL END" if _trying.get() else f"error({message})"
+def failure(message: str, kind: Type) -> str:
+    """SQL of a type that fails with a message (SQL, too) where it is reached.
+
+    DuckDB's TRY refuses error(), which is volatile, and anything in a CASE whose conditions it evaluates beforehand.
+    """
+    return f"CAST(CAST(1 // 0 AS VARCHAR) AS {kind.duckdb})" if _trying.get() else f"error({message})"

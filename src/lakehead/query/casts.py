@@ -175,7 +175,7 @@ def _from_text(sql: str, kind: Type, node: exp.Expr, *, safe: bool) -> str:
     else:
         raise unsupported(f"CAST of varchar to {kind}", node)
     message = f"'Cannot cast ''' || {sql} || ''' to {kind}'"
-    failed = "" if safe else f" WHEN {sql} IS NOT NULL THEN {failure(message)}"
+    failed = "" if safe else f" WHEN {sql} IS NOT NULL THEN {failure(message, kind)}"
     return f"CAST(CASE {matched}{failed} END AS {kind.duckdb})"
 
 

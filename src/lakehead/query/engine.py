@@ -187,11 +187,7 @@ def _whole_sql(bound: Statement, chosen: list[_Chosen], connection: DuckDBPyConn
         for one in chosen
     ]
     withs += bound.withs
-    body = bound.body.sql
-    if body.startswith("("):
-        # DuckDB loses the names of a WITH inside brackets that follow another WITH.
-        body = f"SELECT * FROM {body} AS q"
-    return f"WITH {', '.join(withs)} {body}" if withs else body
+    return f"WITH {', '.join(withs)} {bound.body.sql}" if withs else bound.body.sql
 
 
 def _lock_down(connection: DuckDBPyConnection, paths: list[Path], folder: Path) -> None:

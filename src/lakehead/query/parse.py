@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_SQL = 262_144  # Athena's limit of a query string: Service Quotas, "query string length"
 _MAX_DEPTH = 150
+_SPECIAL_SYNTAX = ("CAST", "TRY_CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "LISTAGG")
 _NAME = r"""(?:["`]?\w+["`]?\.)?["`]?(\w+)["`]?"""
 _SHOW = re.compile(r"show\s+(tables|databases|schemas)(?:\s+(?:in|from)\s+\S+)?", re.IGNORECASE)
 _DESCRIBE = re.compile(rf"(?:describe|desc|show\s+columns\s+(?:in|from))\s+(?:formatted\s+)?{_NAME}", re.IGNORECASE)
@@ -108,8 +109,13 @@ def _dialect() -> Dialect:
     from sqlglot.parsers.trino import TrinoParser
 
     class AthenaQuery(Trino):
+        INDEX_OFFSET = 0  # leaves subscripts as they are written
+
         class Parser(TrinoParser):
             FUNCTIONS: ClassVar[dict[str, Any]] = {}
+            FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+                name: TrinoParser.FUNCTION_PARSERS[name] for name in _SPECIAL_SYNTAX
+            }
 
     # It warns of statements that it cannot read in full; here they are refused with an error.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)

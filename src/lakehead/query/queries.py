@@ -77,9 +77,13 @@ class Binder:
 
     def statement(self, node: exp.Expr) -> Statement:
         """The whole statement: what its WITH names, and its body."""
-        named = node.args.get("with_") if node.key != "values" else None
+        named = node.args.get("with_") if node.key in ("select", *_SETS) else None
         if named is None:
-            return Statement((), self.query(node))
+            found = self.query(node)
+            # DuckDB loses the names of a WITH inside brackets that follow another WITH.
+            return Statement(
+                (), Relation(f"SELECT * FROM ({found.sql}) AS q", found.fields) if node.key == "subquery" else found
+            )
         self._withs.append({})
         parts = self._parts(named, None)
         return Statement(tuple(parts), self._body(node, None))

@@ -185,7 +185,7 @@ class From:
         fields = [Field(None, kind, f"c{index}") for index, (_, kind) in enumerate(columns)]
         alias, offset = node.args.get("alias"), node.args.get("offset")
         names = [one.name for one in alias.args.get("columns") or ()] if alias is not None else []
-        if offset is not None:
+        if offset:
             selected.append(f"unnest(generate_series(1, greatest({', '.join(lengths)}, 0))) AS c{len(columns)}")
             fields.append(Field(None, BIGINT, f"c{len(columns)}"))
             if names and not isinstance(offset, bool) and len(names) < len(fields):

@@ -203,7 +203,9 @@ def _map_agg(call: AggregateCall) -> Bound:
     call.need(2)
     key, value = call.args
     pairs = call.sql("list", f"{{'k': {key.sql}, 'v': {value.sql}}}", condition=f"{key.sql} IS NOT NULL")
-    return Bound(f"map_from_entries({pairs})", map_of(key.type, value.type))
+    # Which of several values a key gets is not said; DuckDB wants each key once.
+    first = f"list_position(list_transform({pairs}, lambda _q: _q.k), _p.k) = _i"
+    return Bound(f"map_from_entries(list_filter({pairs}, lambda _p, _i: {first}))", map_of(key.type, value.type))
 
 
 def _histogram(call: AggregateCall) -> Bound:

@@ -8,6 +8,9 @@ from lakehead.query.functions.calls import Call, Function, boolean
 from lakehead.query.types import BIGINT, BOOLEAN, VARCHAR, Type, array, common_type, map_of
 
 _NO_KEY = "'Key not present in map'"
+_LOW = "'Array subscript must be greater than zero'"
+_HIGH = "'Array subscript is beyond the array''s length'"
+_ZERO = "'SQL array indices start at 1'"
 
 
 def _array(call: Call, index: int = 0) -> Bound:
@@ -34,7 +37,7 @@ def _map_value(call: Call, *, strict: bool) -> Bound:
     found = f"map_extract_value({held.sql}, {wanted})"
     if strict:
         missing = f"NOT map_contains({held.sql}, {wanted})"
-        found = f"CASE WHEN {missing} THEN {failure(_NO_KEY)} ELSE {found} END"
+        found = f"CASE WHEN {missing} THEN {failure(_NO_KEY, value)} ELSE {found} END"
     return call.give(found, value)
 
 
@@ -43,9 +46,10 @@ def _subscript(call: Call) -> Bound:
     if call.arg(0).type.name == "map":
         return _map_value(call, strict=True)
     values, index = _array(call), call.whole(1)
-    low = f"WHEN {index} < 1 THEN " + failure("'Array subscript must be greater than zero'")
-    high = f"WHEN {index} > len({values.sql}) THEN " + failure("'Array subscript is beyond the array''s length'")
-    return call.give(f"CASE {low} {high} ELSE list_extract({values.sql}, {index}) END", values.type.args[0])
+    element = values.type.args[0]
+    low = f"WHEN {index} < 1 THEN " + failure(_LOW, element)
+    high = f"WHEN {index} > len({values.sql}) THEN " + failure(_HIGH, element)
+    return call.give(f"CASE {low} {high} ELSE list_extract({values.sql}, {index}) END", element)
 
 
 def _element_at(call: Call) -> Bound:
@@ -54,7 +58,7 @@ def _element_at(call: Call) -> Bound:
     if call.arg(0).type.name == "map":
         return _map_value(call, strict=False)
     values, index = _array(call), call.whole(1)
-    zero = f"WHEN {index} = 0 THEN " + failure("'SQL array indices start at 1'")
+    zero = f"WHEN {index} = 0 THEN " + failure(_ZERO, values.type.args[0])
     return call.give(f"CASE {zero} ELSE list_extract({values.sql}, {index}) END", values.type.args[0])
 
 

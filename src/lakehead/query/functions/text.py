@@ -72,7 +72,7 @@ def _split(call: Call) -> Bound:
 def _split_part(call: Call) -> Bound:
     call.need(3)
     text, index = f"string_split({call.text(0)}, {call.text(1)})", call.whole(2)
-    checked = f"CASE WHEN {index} < 1 THEN {failure(_LOW)} ELSE {index} END"
+    checked = f"CASE WHEN {index} < 1 THEN {failure(_LOW, BIGINT)} ELSE {index} END"
     return call.give(f"list_extract({text}, {checked})", VARCHAR)
 
 

@@ -229,7 +229,7 @@ def _from_iso8601_timestamp(call: Call) -> Bound:
     call.need(1)
     text = call.text(0)
     pattern = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
-    bad = failure(f"'Invalid format: ' || {text}")
+    bad = failure(f"'Invalid format: ' || {text}", TIMESTAMPTZ)
     sql = (
         f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN CAST({text} AS TIMESTAMPTZ)"
         f" WHEN {text} IS NOT NULL THEN {bad} END"
