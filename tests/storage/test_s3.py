@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stores import s3_store
 
 from lakehead.errors import BucketNotFound, ConfigError, StorageUnavailable
 from lakehead.storage import S3Store
 
 
 @pytest.fixture
-def s3(s3_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Store:
-    return s3_store(s3_address, tmp_path, monkeypatch)
+def s3(s3_client_store: S3Store) -> S3Store:
+    return s3_client_store
 
 
 @pytest.fixture
