@@ -8,6 +8,7 @@ import queue
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,6 +289,8 @@ def _new_observer() -> BaseObserver:
     if LINUX:
         from watchdog.observers.inotify import InotifyObserver
 
+        # A folder whose making watchdog hears of twice is watched once; it need not be said.
+        warnings.filterwarnings("ignore", "Callback with id .* already exists", RuntimeWarning)
         return InotifyObserver(generate_full_events=True)  # tells a move into the folder from a file's creation
     return Observer()
 
