@@ -22,6 +22,15 @@ BUSY_SECONDS = 30.0
 MAX_GROUP = 64
 """At most so many writes share a transaction, which bounds how long one waits for the others."""
 
+_DISK = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+)
+
 
 class Database:
     """WAL with `synchronous=FULL`: what was written is on the disk when `write` returns. Safe from several threads."""
@@ -156,15 +165,14 @@ def explained(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error) or "busy" in str(error):
-            raise Busy("the journal is locked by another process", hint="Try again.", path=str(path)) from error
-        raise StorageUnavailable(
-            f"the journal cannot be used: {error}", hint="Is the disk full or read-only?", path=str(path)
-        ) from error
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-            raise
-        raise StorageUnavailable(
-            f"the journal's file is damaged: {error}", hint="Restore it from a backup.", path=str(path)
-        ) from error
+        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise Busy("the journal is locked by another process", hint="Try again.", path=str(path)) from error
+        if kind in _DISK:
+            hint = "Is the disk full, or the file not writable?"
+            raise StorageUnavailable(f"the journal cannot be used: {error}", hint=hint, path=str(path)) from error
+        if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            hint = "Restore it from a backup, or move it away."
+            raise StorageUnavailable(f"the journal's file is damaged: {error}", hint=hint, path=str(path)) from error
+        raise

@@ -14,10 +14,13 @@ RUNNING = "RUNNING"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 COLUMNS = (
-    "number, name, machine, definition, status, input, output, error, cause, labels, created, updated, ended, redrives"
+    "executions.number, executions.name, machine, definition, executions.status, input, output, error, cause, labels,"
+    " executions.created, (SELECT updated FROM states WHERE execution = number), ended, redrives"
 )
-"""What `Execution.of_row` reads, in its order."""
+"""What `Execution.of_row` reads from `executions`, in its order."""
 
 
 def micros(moment: datetime) -> int:
@@ -30,9 +33,17 @@ def moment(stamp: int) -> datetime:
     return _EPOCH + timedelta(microseconds=stamp)
 
 
+def position(number: int, event: int) -> int:
+    """Where the history keeps a step: the execution's number and the id of the step's last event in one integer.
+
+    So an execution's steps lie side by side in one tree. Ids end at 25,000, the limit of Step Functions.
+    """
+    return number << 20 | event
+
+
 def encode(value: Json) -> str:
     """JSON for the journal: ASCII, because a lone surrogate is a JSON string but no UTF-8. Raises ValueError on NaN."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _encoder(value)
 
 
 def canonical(value: Json) -> str:
@@ -98,7 +109,7 @@ class Execution:
             cause=cause,
             labels=json.loads(labels),
             started=moment(created),
-            updated=moment(updated),
+            updated=moment(updated or ended or created),
             ended=None if ended is None else moment(ended),
             redrives=redrives,
         )

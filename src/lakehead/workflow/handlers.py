@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -19,6 +20,10 @@ from lakehead.workflow.outbox import ClaimedTask
 from lakehead.workflow.types import TaskError, TaskFailed, TaskHandler, TaskRequest, TaskSucceeded
 
 log = logging.getLogger(__name__)
+
+AHEAD_SECONDS = 0.02
+"""A pool takes what it works off in this time beyond its free threads, so that it is not idle during a commit."""
+MAX_AHEAD = 64
 
 # A label of such a name would overwrite what the log record itself holds.
 _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"execution", "message", "asctime"}
@@ -70,6 +75,7 @@ class TaskRunner:
         self._wake = wake
         self._lock = threading.Lock()
         self._running = dict.fromkeys(pools, 0)
+        self._seconds = dict.fromkeys(pools, AHEAD_SECONDS)
         self._answers: deque[Answer] = deque()
         self._executors: dict[str, ThreadPoolExecutor] = {}
 
@@ -91,9 +97,12 @@ class TaskRunner:
         return self._routes.of(resource) or self._default
 
     def room(self) -> dict[str, int]:
-        """How many threads of each pool are free."""
+        """How many more tasks each pool can take: its free threads, and a little ahead where its tasks are short."""
         with self._lock:
-            return {name: size - self._running[name] for name, size in self._pools.items()}
+            return {name: size + self._ahead(name, size) - self._running[name] for name, size in self._pools.items()}
+
+    def _ahead(self, pool: str, size: int) -> int:
+        return min(MAX_AHEAD, int(size * AHEAD_SECONDS / max(self._seconds[pool], 1e-6)) - size)
 
     def answers(self) -> list[Answer]:
         """Take the answers that have come, oldest first."""
@@ -122,12 +131,16 @@ class TaskRunner:
         self._wake()
 
     def _run(self, pool: str, task: ClaimedTask) -> None:
+        began = time.monotonic()
         try:
             with log_context(**_fields(task)):
                 self._handle(task)
         finally:
+            seconds = time.monotonic() - began
             with self._lock:
                 self._running[pool] -= 1
+                # One long task counts at once, several short ones have to agree.
+                self._seconds[pool] = min(AHEAD_SECONDS, max(seconds, 0.9 * self._seconds[pool] + 0.1 * seconds))
             self._wake()
 
     def _handle(self, task: ClaimedTask) -> None:

@@ -8,8 +8,8 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from lakehead.workflow.states import Definition
 from lakehead.workflow.steps import Definitions, Delivery, Steps
 from lakehead.workflow.types import Event, ExecutionInfo, StopRequested, TaskFailed, TaskSucceeded
 
-__all__ = ["Change", "Execution", "ExecutionFilter", "Journal"]
+__all__ = ["Change", "Execution", "ExecutionFilter", "Journal", "Start"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -42,8 +42,19 @@ ACCOUNT = "local:000000000000"
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """An execution that is to be started; see `Journal.start_execution`."""
+
+    name: str
+    definition: Mapping[str, Json]
+    input: Json
+    labels: Mapping[str, str] = field(default_factory=dict)
+    state_machine: str = "workflow"
+
+
+@dataclass(frozen=True, slots=True)
 class _New:
-    """An execution that is to be started."""
+    """A start that was checked."""
 
     name: str
     hash: str
@@ -97,11 +108,19 @@ class Journal:
         `labels` can be searched and are in every log line of the execution's tasks. Raises DefinitionError,
         ExecutionAlreadyExists where the name is taken by another input, and UsageError.
         """
-        _check(name, labels or {}, state_machine)
-        key, document, parsed = self.definitions.add(definition)
-        text, given = _input(input)
-        new = _New(name, key, document, parsed, given, text, dict(labels or {}), state_machine)
-        return self._write(partial(self._start, new))
+        start = Start(name, definition, input, labels or {}, state_machine)
+        return self.start_executions([start])[0]
+
+    def start_executions(self, starts: Iterable[Start]) -> list[Execution]:
+        """Start several executions in one transaction, as by `start_execution`: all of them or none."""
+        new = [self._prepared(start) for start in starts]
+        return self._write(lambda steps: [self._start(each, steps) for each in new])
+
+    def _prepared(self, start: Start) -> _New:
+        _check(start.name, start.labels, start.state_machine)
+        key, document, parsed = self.definitions.add(start.definition)
+        text, given = _input(start.input)
+        return _New(start.name, key, document, parsed, given, text, dict(start.labels), start.state_machine)
 
     def _start(self, new: _New, steps: Steps) -> Execution:
         connection, now = steps.connection, steps.now
@@ -115,9 +134,9 @@ class Journal:
         connection.execute("INSERT OR IGNORE INTO definitions VALUES (?, ?)", (new.hash, new.document))
         stamp = micros(now)
         cursor = connection.execute(
-            "INSERT INTO executions (name, machine, definition, status, input, labels, created, updated, state)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, '{}')",
-            (new.name, new.machine, new.hash, RUNNING, new.input_text, encode(new.labels), stamp, stamp),
+            "INSERT INTO executions (name, machine, definition, status, input, labels, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (new.name, new.machine, new.hash, RUNNING, new.input_text, encode(new.labels), stamp),
         )
         number = int(cursor.lastrowid or 0)
         connection.executemany(
@@ -235,7 +254,7 @@ class Journal:
             return queries.page(connection, wanted, limit, after)
 
     def history(
-        self, name: str, *, after: int = 0, limit: int = 1 << 31, newest_first: bool = False
+        self, name: str, *, after: int = 0, limit: int = 1_000_000, newest_first: bool = False
     ) -> list[dict[str, Json]]:
         """Step Functions events of an execution, those that come after event id `after`. Raises ExecutionNotFound."""
         with self.database.read() as connection:

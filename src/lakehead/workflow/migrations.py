@@ -13,12 +13,11 @@ from lakehead.errors import StorageUnavailable
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE definitions (hash TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID",
-        # `state` is the interpreter's; the columns beside it are what people search and see.
         """CREATE TABLE executions (
             number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, machine TEXT NOT NULL,
             definition TEXT NOT NULL, status TEXT NOT NULL, input TEXT NOT NULL, output TEXT, error TEXT, cause TEXT,
-            labels TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, ended INTEGER,
-            redrives INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL) STRICT""",
+            labels TEXT NOT NULL, created INTEGER NOT NULL, ended INTEGER,
+            redrives INTEGER NOT NULL DEFAULT 0) STRICT""",
         "CREATE INDEX executions_created ON executions (created, number)",
         "CREATE INDEX executions_status ON executions (status, created, number)",
         "CREATE INDEX executions_status_name ON executions (status, name)",
@@ -30,17 +29,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             created INTEGER NOT NULL, PRIMARY KEY (execution, name)) STRICT, WITHOUT ROWID""",
         "CREATE INDEX labels_value ON labels (name, value, created, execution)",
         "CREATE INDEX labels_value_status ON labels (name, value, status, created, execution)",
-        """CREATE TABLE history (
-            execution INTEGER NOT NULL, id INTEGER NOT NULL, event TEXT NOT NULL,
-            PRIMARY KEY (execution, id)) STRICT, WITHOUT ROWID""",
+        # The interpreter's state, until the execution has succeeded. Apart, because it is written with every step.
+        """CREATE TABLE states (
+            execution INTEGER PRIMARY KEY, state TEXT NOT NULL, updated INTEGER NOT NULL) STRICT""",
+        # One row for each step: a JSON array of its events. `position`: see `execution.position`.
+        "CREATE TABLE history (position INTEGER PRIMARY KEY, events TEXT NOT NULL) STRICT",
         # The outbox. phase: 0 waits for a worker, 1 has one (`owner`), 2 waits for someone to report with its token.
         """CREATE TABLE tasks (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT, execution INTEGER NOT NULL, task INTEGER NOT NULL,
-            resource TEXT NOT NULL, state_name TEXT NOT NULL, request TEXT NOT NULL, timeout REAL, heartbeat REAL,
-            wait_for_token INTEGER NOT NULL, task_token TEXT NOT NULL, phase INTEGER NOT NULL DEFAULT 0, owner INTEGER,
-            runs INTEGER NOT NULL DEFAULT 0, deadline INTEGER, silent_until INTEGER,
-            UNIQUE (execution, task)) STRICT""",
-        "CREATE INDEX tasks_pending ON tasks (resource, seq) WHERE phase = 0",
+            execution INTEGER NOT NULL, task INTEGER NOT NULL, resource TEXT NOT NULL, state_name TEXT NOT NULL,
+            request TEXT NOT NULL, timeout REAL, heartbeat REAL, wait_for_token INTEGER NOT NULL,
+            task_token TEXT NOT NULL, phase INTEGER NOT NULL DEFAULT 0, owner INTEGER, runs INTEGER NOT NULL DEFAULT 0,
+            deadline INTEGER, silent_until INTEGER, PRIMARY KEY (execution, task)) STRICT, WITHOUT ROWID""",
+        # Oldest execution first, so that what was begun is finished before more is begun.
+        "CREATE INDEX tasks_pending ON tasks (resource, execution, task) WHERE phase = 0",
         "CREATE INDEX tasks_owner ON tasks (owner) WHERE owner IS NOT NULL",
         "CREATE INDEX tasks_deadline ON tasks (deadline) WHERE deadline IS NOT NULL",
         "CREATE INDEX tasks_silent ON tasks (silent_until) WHERE silent_until IS NOT NULL",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,8 +17,8 @@ MAX_DUE = 200
 """At most so many due timers and overdue tasks share a transaction."""
 
 _CLAIMED = (
-    "tasks.seq, tasks.execution, executions.name, executions.labels, tasks.task, tasks.state_name, tasks.resource,"
-    " tasks.request, tasks.wait_for_token, tasks.task_token, tasks.timeout, tasks.heartbeat, tasks.runs"
+    "execution, task, name, labels, state_name, resource, request, wait_for_token, task_token, timeout, heartbeat,"
+    " runs + 1, ?"
 )
 
 
@@ -26,11 +26,10 @@ _CLAIMED = (
 class ClaimedTask:
     """A task that a worker has taken. `request` and `labels` are JSON; `runs` counts this one too."""
 
-    seq: int
     execution: int
+    task: int
     name: str
     labels: str
-    task: int
     state_name: str
     resource: str
     request: str
@@ -39,7 +38,7 @@ class ClaimedTask:
     timeout: float | None
     heartbeat: float | None
     runs: int
-    owner: int = 0
+    owner: int
 
     @property
     def token(self) -> str:
@@ -107,25 +106,32 @@ def claim(
             by_pool.setdefault(pool, []).append(resource)
     claimed: list[ClaimedTask] = []
     for pool, its in by_pool.items():
-        rows = heapq.merge(*(_oldest(connection, resource, room[pool]) for resource in its))
-        claimed += [_take(connection, worker, row, now) for row, _ in zip(rows, range(room[pool]), strict=False)]
+        rows = heapq.merge(*(_oldest(connection, worker, resource, room[pool]) for resource in its))
+        claimed += [_take(connection, row, now) for row, _ in zip(rows, range(room[pool]), strict=False)]
     return claimed
 
 
-def _oldest(connection: sqlite3.Connection, resource: str, limit: int) -> list[tuple[Any, ...]]:
+def _oldest(connection: sqlite3.Connection, worker: int, resource: str, limit: int) -> list[tuple[Any, ...]]:
     return connection.execute(
         f"SELECT {_CLAIMED} FROM tasks JOIN executions ON executions.number = tasks.execution"
-        " WHERE phase = 0 AND resource = ? ORDER BY seq LIMIT ?",
-        (resource, limit),
+        " WHERE phase = 0 AND resource = ? ORDER BY execution, task LIMIT ?",
+        (worker, resource, limit),
     ).fetchall()
 
 
-def _take(connection: sqlite3.Connection, worker: int, row: tuple[Any, ...], now: datetime) -> ClaimedTask:
+def _take(connection: sqlite3.Connection, row: tuple[Any, ...], now: datetime) -> ClaimedTask:
     task = ClaimedTask(*row)
-    task = replace(task, owner=worker, runs=task.runs + 1)
     connection.execute(
-        "UPDATE tasks SET phase = 1, owner = ?, runs = ?, deadline = ?, silent_until = ? WHERE seq = ?",
-        (worker, task.runs, _after(now, task.timeout), _after(now, task.heartbeat), task.seq),
+        "UPDATE tasks SET phase = 1, owner = ?, runs = ?, deadline = ?, silent_until = ?"
+        " WHERE execution = ? AND task = ?",
+        (
+            task.owner,
+            task.runs,
+            _after(now, task.timeout),
+            _after(now, task.heartbeat),
+            task.execution,
+            task.task,
+        ),
     )
     return task
 
@@ -140,20 +146,20 @@ def await_token(connection: sqlite3.Connection, worker: int, execution: int, tas
 
 def beat(connection: sqlite3.Connection, task_token: str, now: datetime) -> bool:
     """Note a heartbeat. False where nobody waits for the task any more."""
-    row = connection.execute(
-        "SELECT seq, heartbeat FROM tasks WHERE task_token = ? AND task_token <> ''", (task_token,)
-    )
-    found = row.fetchone()
+    found = by_token(connection, task_token)
     if found is None:
         name, _, task = task_token.rpartition("/")
         found = connection.execute(
-            "SELECT seq, heartbeat FROM tasks JOIN executions ON executions.number = tasks.execution"
-            " WHERE executions.name = ? AND task = ? AND phase > 0",
+            "SELECT number, task FROM executions JOIN tasks ON execution = number WHERE name = ? AND task = ?",
             (name, int(task) if task.isdecimal() else -1),
         ).fetchone()
     if found is None:
         return False
-    connection.execute("UPDATE tasks SET silent_until = ? WHERE seq = ?", (_after(now, found[1]), found[0]))
+    row = connection.execute("SELECT heartbeat FROM tasks WHERE execution = ? AND task = ?", found).fetchone()
+    connection.execute(
+        "UPDATE tasks SET silent_until = ? WHERE execution = ? AND task = ? AND phase > 0",
+        (_after(now, row[0]), *found),
+    )
     return True
 
 

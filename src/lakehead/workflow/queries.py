@@ -7,10 +7,11 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from lakehead.errors import ExecutionNotFound
 from lakehead.model import Json
-from lakehead.workflow.execution import COLUMNS, Execution, micros
+from lakehead.workflow.execution import COLUMNS, Execution, micros, position
 
 _SELECTIVITY = 1000
 """Of several labels, the one with the fewest executions leads; counting ends here."""
@@ -73,8 +74,7 @@ def page_query(
     if lead == "lead":
         source = "labels AS lead CROSS JOIN executions ON executions.number = lead.execution"
     where = f" WHERE {' AND '.join(query.conditions)}" if query.conditions else ""
-    columns = ", ".join(f"executions.{column}" for column in COLUMNS.split(", "))
-    return f"SELECT {columns} FROM {source}{where} ORDER BY {order} LIMIT ?", [*query.values, limit]
+    return f"SELECT {COLUMNS} FROM {source}{where} ORDER BY {order} LIMIT ?", [*query.values, limit]
 
 
 def _after(connection: sqlite3.Connection, query: _Query, lead: str, wanted: ExecutionFilter, after: str | None) -> str:
@@ -124,16 +124,23 @@ def history(connection: sqlite3.Connection, name: str, *, after: int, limit: int
     row = connection.execute("SELECT number FROM executions WHERE name = ?", (name,)).fetchone()
     if row is None:
         raise ExecutionNotFound("no execution of this name", name=name)
+    start, end = position(row[0], after), position(row[0] + 1, 0)
     if newest_first:
-        rows = connection.execute(
-            "SELECT event FROM history WHERE execution = ? AND id < ? ORDER BY id DESC LIMIT ?",
-            (row[0], after or 1 << 62, limit),
-        )
+        if after:
+            # A step holds several events, so the one that `after` is in is read as well.
+            (end,) = connection.execute(
+                "SELECT coalesce(min(position) + 1, ?2) FROM history WHERE position >= ?1 AND position < ?2",
+                (start, end),
+            ).fetchone()
+            start = position(row[0], 0)
+        sql = "SELECT events FROM history WHERE position > ? AND position < ? ORDER BY position DESC"
+        rows = connection.execute(sql, (start, end))
+        found = (event for (text,) in rows for event in reversed(json.loads(text)) if not after or event["id"] < after)
     else:
-        rows = connection.execute(
-            "SELECT event FROM history WHERE execution = ? AND id > ? ORDER BY id LIMIT ?", (row[0], after, limit)
-        )
-    return [json.loads(event) for (event,) in rows]
+        sql = "SELECT events FROM history WHERE position > ? AND position < ? ORDER BY position"
+        rows = connection.execute(sql, (start, end))
+        found = (event for (text,) in rows for event in json.loads(text) if event["id"] > after)
+    return list(islice(found, limit))
 
 
 def counts(connection: sqlite3.Connection, labels: Mapping[str, str]) -> dict[str, int]:
@@ -170,6 +177,8 @@ def prune(connection: sqlite3.Connection, before: datetime, limit: int) -> int:
 
 def forget(connection: sqlite3.Connection, number: int) -> None:
     """Delete all that is stored of an execution."""
-    for table in ("history", "labels", "tasks", "timers"):
+    for table in ("states", "labels", "tasks", "timers"):
         connection.execute(f"DELETE FROM {table} WHERE execution = ?", (number,))
+    end = position(number + 1, 0)
+    connection.execute("DELETE FROM history WHERE position > ? AND position < ?", (position(number, 0), end))
     connection.execute("DELETE FROM executions WHERE number = ?", (number,))

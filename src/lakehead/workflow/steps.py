@@ -15,7 +15,7 @@ from typing import Any
 from lakehead.model import Json, iso
 from lakehead.workflow import machine
 from lakehead.workflow.definition import load_definition
-from lakehead.workflow.execution import RUNNING, Change, encode, micros
+from lakehead.workflow.execution import RUNNING, Change, encode, micros, position
 from lakehead.workflow.states import Definition
 from lakehead.workflow.types import (
     CancelTask,
@@ -109,9 +109,7 @@ class Steps:
         if stored is None:
             raise LookupError(number)
         due = self._take(stored, machine.redrive(stored.definition, stored.state, self.now))
-        self.connection.execute(
-            "UPDATE executions SET ended = NULL, redrives = redrives + 1 WHERE number = ?", (number,)
-        )
+        self.connection.execute("UPDATE executions SET redrives = redrives + 1 WHERE number = ?", (number,))
         self._run(stored, due, ())
         self._store(stored, restarted=True)
 
@@ -208,7 +206,8 @@ class Steps:
 
     def _load(self, number: int) -> _Stored | None:
         row = self.connection.execute(
-            "SELECT name, definition, state, labels FROM executions WHERE number = ?", (number,)
+            "SELECT name, definition, state, labels FROM executions JOIN states ON execution = number WHERE number = ?",
+            (number,),
         ).fetchone()
         if row is None:
             return None
@@ -221,25 +220,39 @@ class Steps:
         number, state, now = stored.number, stored.state, micros(self.now)
         status = state["status"]
         execute = self.connection.execute
-        output = encode(state.get("output")) if status == "SUCCEEDED" else None
-        execute(
-            "UPDATE executions SET status = ?, output = ?, error = ?, cause = ?, updated = ?, state = ?,"
-            " revision = revision + 1 WHERE number = ?",
-            (status, output, _storable(state.get("error")), _storable(state.get("cause")), now, encode(state), number),
-        )
-        self.connection.executemany(
-            "INSERT INTO history VALUES (?, ?, ?)", [(number, event["id"], encode(event)) for event in stored.history]
-        )
-        if status != RUNNING:
-            execute("UPDATE executions SET ended = ? WHERE number = ?", (now, number))
-            execute("DELETE FROM tasks WHERE execution = ?", (number,))
-            execute("DELETE FROM timers WHERE execution = ?", (number,))
-        if stored.labelled and (restarted or status != RUNNING):
-            execute("UPDATE labels SET status = ? WHERE execution = ?", (status, number))
+        execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", (number, encode(state), now))
+        if stored.history:
+            place = position(number, stored.history[-1]["id"])
+            execute("INSERT INTO history VALUES (?, ?)", (place, encode(stored.history)))
+        if restarted or status != RUNNING:
+            self._restate(stored, status, now)
         entered = tuple(
             event["stateEnteredEventDetails"]["name"] for event in stored.history if "stateEnteredEventDetails" in event
         )
         self.changes.append(Change(stored.name, status, entered))
+
+    def _restate(self, stored: _Stored, status: str, now: int) -> None:
+        """Store how an execution stands now that it has ended, or was started again."""
+        number, state, execute = stored.number, stored.state, self.connection.execute
+        output = encode(state.get("output")) if status == "SUCCEEDED" else None
+        execute(
+            "UPDATE executions SET status = ?, output = ?, error = ?, cause = ?, ended = ? WHERE number = ?",
+            (
+                status,
+                output,
+                _storable(state.get("error")),
+                _storable(state.get("cause")),
+                None if status == RUNNING else now,
+                number,
+            ),
+        )
+        if stored.labelled:
+            execute("UPDATE labels SET status = ? WHERE execution = ?", (status, number))
+        if status != RUNNING:
+            execute("DELETE FROM tasks WHERE execution = ?", (number,))
+            execute("DELETE FROM timers WHERE execution = ?", (number,))
+        if status == "SUCCEEDED":
+            execute("DELETE FROM states WHERE execution = ?", (number,))
 
 
 def _storable(text: str | None) -> str | None:

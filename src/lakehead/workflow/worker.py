@@ -87,10 +87,11 @@ class Worker:
         """
         end = time.monotonic() + timeout
         with self._session():
+            woken = False
             while time.monotonic() < end:
-                if self._idle():
+                if not (woken and self._mine) and self._idle():
                     return True
-                self._cycle(end)
+                woken = self._cycle(end)
             return self._idle()
 
     def wait_for(self, name: str, timeout: float) -> Execution:
@@ -145,7 +146,8 @@ class Worker:
 
     # One cycle: wait, then store what has come and take what there is
 
-    def _cycle(self, end: float | None = None) -> None:
+    def _cycle(self, end: float | None = None) -> bool:
+        """Returns whether something of this process woke the worker."""
         woken = self._woken.wait(self._patience(end))
         self._woken.clear()
         try:
@@ -156,6 +158,7 @@ class Worker:
             log.error("the journal could not be written, trying again: %s", error)
             self._version = -1
             time.sleep(RETRY_SECONDS)
+        return woken
 
     def _patience(self, end: float | None) -> float:
         """Seconds to wait for something to happen; a clock that was set is noticed within POLL_SECONDS."""
