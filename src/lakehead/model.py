@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,9 @@ def object_id(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+_SEQUENCER = re.compile(r"[0-9A-Fa-f]+")
+
+
 def sequencer_order(sequencer: str | None) -> int:
     """A sequencer as a number, so that the newer of two versions of one key is the greater.
 
@@ -44,10 +48,9 @@ def sequencer_order(sequencer: str | None) -> int:
     """
     if not sequencer:
         return -1
-    try:
-        return int(sequencer, 16)
-    except ValueError as error:
-        raise UsageError("a sequencer is a hexadecimal number", received=sequencer) from error
+    if not _SEQUENCER.fullmatch(sequencer):  # int() also takes signs, spaces, underscores and 0x
+        raise UsageError("a sequencer is a hexadecimal number", received=sequencer)
+    return int(sequencer, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class ObjectCreated:
             reason = str(detail.get("reason") or "PutObject")
             region, account = str(event.get("region") or ""), str(event.get("account") or "")
             return cls(version, str(event["id"]), time.astimezone(UTC), region, account, reason)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UsageError(f"not an EventBridge event: {type(error).__name__} {error}") from error
 
     def to_eventbridge(self) -> dict[str, Json]:

@@ -194,7 +194,7 @@ def test_after_an_overflow_everything_is_listed(watched: Any) -> None:
     watched.seen.wait_for_listings(2)
 
 
-def test_a_real_overflow_loses_nothing(watched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_overflow_loses_nothing(watched: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     """The reader of the kernel's queue is held until the queue has overflowed."""
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if limit > 20_000:
@@ -215,6 +215,7 @@ def test_a_real_overflow_loses_nothing(watched: Any, monkeypatch: pytest.MonkeyP
     held.set()
     watched.seen.wait_for(2)
     assert watched.names() == ["after.csv", "before.csv"]
+    assert "overflow" in caplog.text
 
 
 def test_a_bucket_that_was_replaced_is_watched_anew(watched: Any) -> None:

@@ -121,9 +121,9 @@ def _ordered(sequencer: str, field: str) -> None:
 def _time(text: str, field: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise UsageError("an event's field is wrong", field=field, expected="a time", received=_short(text)) from error
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _short(value: object) -> str:
