@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import logging
+import math
 import re
 import threading
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from pathlib import PurePosixPath
 
 from lakehead.catalog import Catalog
+from lakehead.catalog.targets import crawler_name
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
 from lakehead.errors import ConfigError
@@ -18,11 +22,13 @@ from lakehead.events import EventStore, RecordedEvent
 from lakehead.model import Json, ObjectVersion, Zone
 from lakehead.notify import Notifier
 from lakehead.storage import layout
-from lakehead.workflow.journal import Execution, Journal
+from lakehead.workflow.journal import Change, Execution, Journal
 
 log = logging.getLogger(__name__)
 
 RUNNING = "RUNNING"
+EXECUTIONS_PER_TASK = 16
+"""Executions under way for each ETL task that may run: those that wait for a crawl share it."""
 
 
 def execution_name(dataset: str, version: ObjectVersion, replay: str = "") -> str:
@@ -35,20 +41,29 @@ def execution_name(dataset: str, version: ObjectVersion, replay: str = "") -> st
     return f"{readable[:63]}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
+def load_document(config: LakeConfig) -> dict[str, Json]:
+    """The lake's workflow document; the shipped one where the lake has none. Raises ConfigError."""
+    shipped = files("lakehead.examples") / "sales" / "workflow" / "ingest.asl.json"
+    source = config.workflow_file if config.workflow_file.is_file() else shipped
+    try:
+        document = json.loads(source.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"the workflow document is no JSON: {error}", file=str(source)) from error
+    if not isinstance(document, dict):
+        raise ConfigError("the workflow document is no JSON object", file=str(source))
+    return document
+
+
 def configured(document: dict[str, Json], values: Mapping[str, Json]) -> dict[str, Json]:
     """The workflow document with this environment's values in its Configure state; nothing else is touched."""
     states = document.get("States", {})
     if states.get("Configure", {}).get("Type") != "Pass":
-        raise ConfigError("the workflow document has no Pass state named Configure", hint="Compare it with the shipped one.")
+        raise ConfigError(
+            "the workflow document has no Pass state named Configure", hint="Compare it with the shipped one."
+        )
     filled = copy.copy(document)
     filled["States"] = {**states, "Configure": {**states["Configure"], "Result": dict(values)}}
     return filled
-
-
-def crawler_names(environment: str, dataset: str) -> dict[Zone, str]:
-    """The names of a dataset's two crawlers."""
-    slug = dataset.replace("/", "-")
-    return {zone: f"{environment}-{slug}-{zone}" for zone in Zone}
 
 
 def topic_arn(environment: str) -> str:
@@ -56,28 +71,33 @@ def topic_arn(environment: str) -> str:
     return f"arn:aws:sns:local:000000000000:{environment}-lakehead"
 
 
+def redrive_command(environment: str) -> str:
+    """What a person types, with an execution's name behind it, to run a failed execution again."""
+    return f"lakehead --env {environment} runs redrive"
+
+
 def configure_values(config: LakeConfig, dataset: str) -> dict[str, Json]:
     """What the Configure state tells the workflow of this environment and dataset."""
-    crawlers = crawler_names(config.environment, dataset)
     return {
         "environment": config.environment,
         "dataset": dataset,
         "job": f"{config.environment}-{dataset.replace('/', '-')}-etl",
-        "raw_crawler": crawlers[Zone.RAW],
-        "processed_crawler": crawlers[Zone.PROCESSED],
+        "raw_crawler": crawler_name(config.environment, dataset, Zone.RAW),
+        "processed_crawler": crawler_name(config.environment, dataset, Zone.PROCESSED),
         "processed_bucket": config.processed_bucket,
         "commit_prefix": layout.commit_prefix(dataset),
         "topic_arn": topic_arn(config.environment),
-        "settle_seconds": config.settle_seconds,
-        "poll_seconds": config.poll_seconds,
-        "redrive_command": f"lakehead --env {config.environment} runs redrive",
+        # Wait states take whole seconds.
+        "settle_seconds": math.ceil(config.settle_seconds),
+        "poll_seconds": math.ceil(config.poll_seconds),
+        "redrive_command": redrive_command(config.environment),
         "detail_defaults": {"reason": "-"},
         "object_defaults": {"etag": "-", "version-id": "-", "sequencer": "-", "size": 0},
     }
 
 
 class Pipeline:
-    """Starts an execution for every pending event and follows it. One per lake at a time; safe from several threads."""
+    """Starts an execution for every pending event and follows it. Safe from several threads."""
 
     def __init__(
         self,
@@ -90,8 +110,8 @@ class Pipeline:
         catalog: Catalog,
         notifier: Notifier,
     ) -> None:
-        self._limit = config.max_executions
-        self._topic = topic_arn(config.environment)
+        self._limit = config.concurrency * EXECUTIONS_PER_TASK
+        self._config = config
         self._definitions = {name: configured(document, configure_values(config, name)) for name in contracts}
         self._events, self._journal, self._catalog, self._notifier = events, journal, catalog, notifier
         self._lock = threading.Lock()
@@ -104,7 +124,7 @@ class Pipeline:
     def dispatch(self) -> int:
         """Start executions for pending events until the limit of running ones is reached. Returns how many."""
         with self._lock:
-            room = self._limit - self._journal.count(status=RUNNING)
+            room = self._limit - self._journal.count(RUNNING)
             pending = self._events.pending(limit=room) if room > 0 else []
             for recorded in pending:
                 self._start(recorded)
@@ -113,39 +133,53 @@ class Pipeline:
     def _start(self, recorded: RecordedEvent) -> None:
         # Each step may be repeated after a crash: the note is harmless, the execution is de-duplicated by its name.
         version, dataset = recorded.event.object, recorded.dataset
+        definition = self._definitions.get(dataset)
+        if definition is None:
+            # Its contract was taken away after the event was recorded; it waits for the contract to come back.
+            log.warning("no contract describes the dataset of a recorded event", extra={"dataset": dataset})
+            return
         self._catalog.note_changed(dataset, Zone.RAW, version.key)
         name = execution_name(dataset, version, recorded.replay)
-        self._journal.start_execution(
-            name,
-            self._definitions[dataset],
-            recorded.event.to_eventbridge(),
-            labels={"dataset": dataset, "key": version.key},
-        )
+        labels = {"dataset": dataset, "key": version.key}
+        self._journal.start_execution(name, definition, recorded.event.to_eventbridge(), labels=labels)
         self._events.mark_started(recorded.number, name)
 
+    def changed(self, change: Change) -> None:
+        """What the journal tells after each step: an execution that ended is noted, and makes room for the next."""
+        if change.ended:
+            self.ended(self._journal.describe(change.name))
+            self.dispatch()
+
     def ended(self, execution: Execution) -> None:
-        """Note the end of an execution, tell people where the workflow could not, and start what waits."""
-        if execution.status in ("TIMED_OUT", "ABORTED") or (execution.error or "").startswith("States."):
+        """Note the end of an execution, and tell people where the workflow itself could not."""
+        if execution.status != "SUCCEEDED" and not self._was_told(execution.name):
             self._tell_failure(execution)
         self._events.mark_finished(execution.name, execution.status)
         for listener in self._listeners:
             listener(execution)
-        self.dispatch()
+
+    def _was_told(self, name: str) -> bool:
+        """Whether the last thing the workflow did before its end was to publish."""
+        newest = self._journal.history(name, limit=5, newest_first=True)
+        return any(event.get("taskSucceededEventDetails", {}).get("resourceType") == "sns" for event in newest)
 
     def _tell_failure(self, execution: Execution) -> None:
         """A failure that no state of the workflow can catch: a time-out, a stop, a fault of the document itself."""
+        environment, dataset = self._config.environment, execution.labels.get("dataset", "")
         self._notifier.publish(
-            self._topic,
-            f"{execution.labels.get('dataset', '')}: an execution ended as {execution.status}",
-            f"{execution.labels.get('key', '')}\n{execution.error}: {execution.cause}\nExecution: {execution.name}\n"
-            f"Once it is mended: lakehead runs redrive {execution.name}",
-            token=f"{execution.name}/ended",
-            attributes={"outcome": "failure", "execution": execution.name},
+            topic_arn(environment),
+            f"[{environment}] {dataset}: an execution ended as {execution.status}",
+            f"s3://{self._config.raw_bucket}/{execution.labels.get('key', '')}\n"
+            f"{execution.error or execution.status}: {execution.cause or ''}\nExecution: {execution.name}\n"
+            f"Once it is mended: {redrive_command(environment)} {execution.name}",
+            token=f"{execution.name}/ended/{execution.redrives}",
+            attributes={"outcome": "failure", "dataset": dataset, "execution": execution.name},
         )
 
     def recover(self) -> None:
-        """After a crash: note the ends of executions that ended before the event store heard of it."""
+        """After a crash: note the ends that the event store has not heard of, then start what waits."""
         for name in self._events.started():
             execution = self._journal.find(name)
-            if execution is not None and execution.status != RUNNING:
+            if execution is not None and not execution.running:
                 self.ended(execution)
+        self.dispatch()

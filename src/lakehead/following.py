@@ -1,0 +1,88 @@
+"""Follows executions to their end, whoever runs them: this process, or a `lakehead up` beside it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from lakehead.errors import Busy
+from lakehead.inspection import run_summary
+from lakehead.results import IngestProgress, IngestSummary, RunSummary
+from lakehead.workflow.journal import Execution, Journal
+
+LOOK_SECONDS = 0.5
+"""How often executions of another process are looked at."""
+
+
+class Follower:
+    """Counts how many of the named executions have ended, and what they did."""
+
+    def __init__(self, names: Iterable[str], progress: Callable[[IngestProgress], None] | None) -> None:
+        self._names = dict.fromkeys(names)
+        self._ended: dict[str, RunSummary] = {}
+        self._changed = threading.Condition()
+        self._progress = progress
+        self._tell()
+
+    def note(self, execution: Execution) -> None:
+        """An execution ended. Others than the named ones are left alone."""
+        with self._changed:
+            if execution.name in self._names and execution.name not in self._ended:
+                self._ended[execution.name] = run_summary(execution)
+                self._tell()
+                self._changed.notify_all()
+
+    def wait(self, journal: Journal, *, here: bool, timeout: float | None) -> None:
+        """Wait until all have ended. `here`: this process runs them and notes their ends. Raises Busy in the end."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if not here:
+                self._look(journal)
+            with self._changed:
+                if len(self._ended) == len(self._names):
+                    return
+                left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+                if left <= 0:
+                    open_ones = len(self._names) - len(self._ended)
+                    raise Busy(
+                        f"{open_ones} executions have not ended yet",
+                        hint="They go on with the next `lakehead ingest` or `lakehead up`.",
+                        seconds=timeout,
+                    )
+                self._changed.wait(left)
+
+    def summary(self, *, skipped: int, seconds: float) -> IngestSummary:
+        """What became of them, in the order in which they were named."""
+        runs = [self._ended[name] for name in self._names if name in self._ended]
+        return IngestSummary(
+            found=len(self._names),
+            started=len(runs),
+            succeeded=sum(not run.failed for run in runs),
+            failed=sum(run.failed for run in runs),
+            skipped=skipped,
+            rows_read=sum(run.rows_read or 0 for run in runs),
+            rows_committed=sum(run.rows_committed or 0 for run in runs),
+            rows_quarantined=sum(run.rows_quarantined or 0 for run in runs),
+            executions=tuple(runs),
+            seconds=seconds,
+        )
+
+    def _look(self, journal: Journal) -> None:
+        for name in [name for name in self._names if name not in self._ended]:
+            execution = journal.find(name)
+            if execution is not None and not execution.running:
+                self.note(execution)
+
+    def _tell(self) -> None:
+        if self._progress:
+            runs = self._ended.values()
+            self._progress(
+                IngestProgress(
+                    len(self._names),
+                    len(runs),
+                    sum(run.failed for run in runs),
+                    sum(run.rows_committed or 0 for run in runs),
+                    sum(run.rows_quarantined or 0 for run in runs),
+                )
+            )

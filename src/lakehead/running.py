@@ -1,0 +1,139 @@
+"""A lake at work: the worker, the crawlers, the notifier and the watcher, started and stopped together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lakehead.catalog import Catalog, Crawlers, crawl_targets
+from lakehead.config import LakeConfig
+from lakehead.contract import Contract
+from lakehead.errors import Busy, ConfigError
+from lakehead.etl.base import Engine
+from lakehead.notify import Notifier
+from lakehead.pipeline import Pipeline
+from lakehead.services import START_JOB_RUN, Services
+from lakehead.storage import ObjectStore
+from lakehead.workflow.journal import Journal
+from lakehead.workflow.worker import Worker
+
+log = logging.getLogger(__name__)
+
+LOCK_NAME = "worker.lock"
+LIGHT_TASKS = 16
+"""How many of the tasks that only ask and tell (records, crawlers, notifications) run at a time."""
+
+
+@contextmanager
+def worker_lock(state_dir: Path) -> Iterator[None]:
+    """Be the one process that works for the lake. Raises Busy at once where another is."""
+    lock = FileLock(state_dir / LOCK_NAME)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise Busy(
+            "another process works for this lake already", hint="Stop `lakehead up` first.", path=lock.lock_file
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def open_crawlers(
+    config: LakeConfig, contracts: Mapping[str, Contract], store: ObjectStore, catalog: Catalog
+) -> Crawlers:
+    """The two crawlers of every dataset."""
+    targets = crawl_targets(
+        config.environment,
+        contracts.values(),
+        raw_bucket=config.raw_bucket,
+        processed_bucket=config.processed_bucket,
+    )
+    return Crawlers(catalog, store, targets)
+
+
+def open_engine(config: LakeConfig) -> Engine:
+    """The ETL engine that the lake is configured for."""
+    if config.engine != "duckdb":
+        raise ConfigError("no such engine", received=config.engine, expected="duckdb")
+    from lakehead.etl.duckdb_engine import DuckDBEngine
+
+    return DuckDBEngine(memory_limit=config.memory_limit, threads=config.threads or None)
+
+
+class Work:
+    """The threads that work for a lake."""
+
+    def __init__(self, worker: Worker, notifier: Notifier) -> None:
+        self._worker = worker
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._run, args=(run,), name=name)
+            for name, run in (("worker", worker.run), ("notifier", notifier.run))
+        ]
+
+    def begin(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Stop the threads and wait for them; what is under way is given back."""
+        self._stop.set()
+        self._worker.wake()
+        for thread in self._threads:
+            thread.join()
+
+    def check(self) -> None:
+        """Raise what ended a thread before its time: without it nothing would go on."""
+        if self._error is not None:
+            raise self._error
+
+    def _run(self, run: Callable[[threading.Event], None]) -> None:
+        try:
+            run(self._stop)
+        except BaseException as error:
+            log.exception("a thread of the lake ended")
+            self._error = error
+
+
+@contextmanager
+def working(
+    config: LakeConfig,
+    contracts: Mapping[str, Contract],
+    *,
+    store: ObjectStore,
+    catalog: Catalog,
+    journal: Journal,
+    notifier: Notifier,
+    pipeline: Pipeline,
+) -> Iterator[Work]:
+    """Run executions and deliver notifications for the length of the block.
+
+    Afterwards what is under way is given back to the journal, for the next process to go on with.
+    """
+    with ExitStack() as stack:
+        crawlers = open_crawlers(config, contracts, store, catalog)
+        stack.callback(crawlers.close)
+        engine = open_engine(config)
+        services = Services(contracts, engine, store, config.processed_bucket, catalog, crawlers, notifier)
+        worker = Worker(
+            journal,
+            services.handlers(),
+            pools={"light": LIGHT_TASKS, "etl": config.concurrency},
+            routes={START_JOB_RUN: "etl"},
+            on_change=pipeline.changed,
+        )
+        work = Work(worker, notifier)
+        stack.callback(work.end)
+        work.begin()
+        pipeline.recover()
+        yield work
