@@ -103,6 +103,7 @@ def test_what_an_expression_gives(make: Make, judge: Judge, logic: str, kind: st
         ("CURRENT_DATE", "date", "CurrentDate is not supported"),
         ("now()", "timestamp", "now is not supported"),
         ("getenv('HOME')", "varchar", "is not supported"),
+        ("quantity BETWEEN SYMMETRIC 1 AND 2", "boolean", "SYMMETRIC is not supported"),
         ("quantity AS x", "int", "alias"),
         ("orders.quantity", "int", "is no column"),
         ("QUANTITY + 1", "int", "is no column"),

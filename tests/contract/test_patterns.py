@@ -105,6 +105,11 @@ def test_duckdb_reads_every_accepted_pattern_as_python_does(
         assert found == (reference.fullmatch(text) is not None,), (written, text)
 
 
+def test_what_java_would_read_otherwise_is_spelled_out() -> None:
+    """Java's dot stops at other line ends, too; its nested classes and intersections are no literals."""
+    assert portable(r"(a.)\s[b&&c]") == r"(?:a[^\n])[\t\n\x0B\f\r ][b\&\&c]"
+
+
 def test_patterns_raise_no_warnings() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

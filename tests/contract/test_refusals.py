@@ -146,6 +146,12 @@ DOCUMENTS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"root": {"apiVersion": "v3.1"}}, "apiVersion", "not one of the valid values", "v3.1.0"),
     ({"root": {"schema": []}}, "schema", "expected one schema object, received 0", "one file"),
     ({"root": {"schema": [{"name": "a", "properties": []}]}}, "schema[0]", "no properties", ""),
+    (
+        {"root": {"schema": [{"name": "a"}, {"name": "b"}]}},
+        "schema[1]",
+        "expected one schema object, received 2",
+        "one file",
+    ),
     ({"root": {"statu": "x"}}, "statu", "unknown key", "status"),
     ({"root": {"version": 1}}, "version", "expected text, received 1", "quotes"),
     ({"root": {"lakehead": 1}}, "lakehead", "unknown key", "customProperties"),

@@ -136,6 +136,11 @@ class Column:
     rules: tuple[Rule, ...] = ()
     description: str = ""
 
+    @property
+    def never_null(self) -> bool:
+        """Whether a row with a null here is quarantined."""
+        return self.required or any(isinstance(rule, NotMissing) and rule.null for rule in self.rules)
+
 
 @dataclass(frozen=True, slots=True)
 class SourceColumn:
@@ -219,7 +224,7 @@ class Contract:
         needed: dict[str, bool] = {}
         for column in self.columns:
             if column.source is not None:
-                needed[column.source] = needed.get(column.source, False) or column.required
+                needed[column.source] = needed.get(column.source, False) or column.never_null
         return tuple(SourceColumn(name, required) for name, required in needed.items())
 
     @property

@@ -176,7 +176,7 @@ class _Query:
         """Conditions under which a row is bad, as cheap as can be, for every row runs through them."""
         for column in self.columns:
             value = sql.name(column.name)
-            if column.required or any(isinstance(rule, NotMissing) and rule.null for rule in column.rules):
+            if column.never_null:
                 yield f"{value} IS NULL"
             elif failed := self._failed(column):
                 yield f"({failed})"

@@ -11,8 +11,3 @@ def name(text: str) -> str:
 def text(value: str) -> str:
     """A text literal in single quotes."""
     return "'" + value.replace("'", "''") + "'"
-
-
-def indent(lines: str) -> str:
-    """Move a block of SQL two spaces to the right."""
-    return "\n".join("  " + line for line in lines.splitlines())
