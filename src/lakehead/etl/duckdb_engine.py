@@ -136,7 +136,7 @@ class _Load:
         self.normalised = found = normalise(self.text, self.contract.dialect, header, len(names), self.work)
         self.records, self.line = found.records, "_line"
         self.reasons, self.first_bad = Counter(found.reasons), dict(found.first_bad)
-        options = self._options(("_line", *names), skip=0, parallel=not found.spans)
+        options = self._options(("_line", *names), skip=0, parallel=not found.spans) + r", new_line = '\n'"
         path = sql.text(str(found.clean))
         judged = self._judge(f"(SELECT * REPLACE (CAST(_line AS BIGINT) AS _line) FROM read_csv({path}, {options}))")
         if judged != found.good:
@@ -152,7 +152,8 @@ class _Load:
         dialect = self.contract.dialect
         columns = ", ".join(f"{sql.text(name)}: 'VARCHAR'" for name in names)
         quote = sql.text(dialect.quote)
-        # Without new_line: DuckDB 2.0 reads no rows at all from a CRLF file when it is given.
+        # DuckDB 2.0 reads no rows at all from a CRLF file when new_line is given, and takes a CR within quotes for a
+        # line end when it is not: only the careful reader's copy has quotes, and is all LF.
         return (
             f"columns = {{{columns}}}, auto_detect = false, header = false, skip = {skip}, "
             f"delim = {sql.text(dialect.delimiter)}, quote = {quote}, escape = {quote}, comment = '', "

@@ -59,23 +59,23 @@ def read_columns(text: TextFile, contract: Contract, place: Place) -> Columns | 
 def _match(record: Record, text: TextFile, contract: Contract, place: Place) -> Columns:
     found = [field.strip() for field in record.fields or ()]
     wanted = [column.name for column in contract.source_columns]
-    for name, count in Counter(found).items():
-        if count > 1 and name:
-            raise _mismatch(
-                f"the header names the column {name!r} {count} times", record, contract, place, name, "Rename one."
-            )
     at = {name: _find(name, found, wanted, record, contract, place) for name in wanted}
     for column in contract.source_columns:
         if column.required and at[column.name] is None:
             hint = _hint(record, text, contract)
             message = f"the header misses the required column {column.name!r}"
             raise _mismatch(message, record, contract, place, column.name, hint)
-    taken = {index: name for name, index in at.items() if index is not None}
-    names = tuple(taken.get(index, f"_extra{index}") for index in range(len(found)))
     absent = frozenset(name for name in wanted if at[name] is None)
     if len(absent) == len(wanted):
         hint = _hint(record, text, contract)
         raise _mismatch("the header names no column of the contract", record, contract, place, None, hint)
+    for name, count in Counter(found).items():
+        if count > 1 and name:
+            raise _mismatch(
+                f"the header names the column {name!r} {count} times", record, contract, place, name, "Rename one."
+            )
+    taken = {index: name for name, index in at.items() if index is not None}
+    names = tuple(taken.get(index, f"_extra{index}") for index in range(len(found)))
     extra = [name or "(no name)" for index, name in enumerate(found) if index not in taken]
     warnings = [f"the optional column {name!r} is missing and counts as null" for name in wanted if name in absent]
     warnings += [f"columns the contract does not read: {', '.join(extra)}"] if extra else []

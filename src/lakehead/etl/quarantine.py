@@ -94,7 +94,7 @@ def _copy(connection: DuckDBPyConnection, listed: Path, place: Place, target: Pa
         f"COPY (SELECT {bucket} AS source_bucket, {key} AS source_key, {etag} AS source_etag, line, text, "
         f"string_split(reasons, chr(10)) AS reasons, {dataset} AS dataset FROM read_csv({sql.text(str(listed))}, "
         "columns = {line: 'BIGINT', reasons: 'VARCHAR', text: 'VARCHAR'}, auto_detect = false, header = false, "
-        "delim = ',', quote = '\"', escape = '\"', strict_mode = true, parallel = false, "
+        "delim = ',', quote = '\"', escape = '\"', new_line = '\\n', strict_mode = true, parallel = false, "
         f"max_line_size = {_LONGEST})) TO {sql.text(str(target))} ({PARQUET})"
     ).fetchone() or (0,)
     return int(written)

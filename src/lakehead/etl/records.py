@@ -11,6 +11,7 @@ import csv
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TextIO
@@ -26,7 +27,7 @@ OPEN_QUOTE = "record: a quote is not closed"
 HEADER_AGAIN = "record: the header again"
 TOO_LONG = f"record: longer than {MAX_RECORD} characters"
 
-_BATCH = 8192
+_READ = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,18 @@ class RecordReader:
         # A limit of the whole process, and far below what a line may hold.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
 
+    def fill(self) -> bool:
+        """Have a line in `back`. False at the end of the file."""
+        if not self.back:
+            self.back.extend(self.lines.readlines(_READ))
+        return bool(self.back)
+
     def next_line(self) -> str:
         """The next line with its end, `""` at the end of the file."""
-        line = self.back.popleft() if self.back else self.lines.readline()
-        self.line += bool(line)
-        return line
+        if not self.fill():
+            return ""
+        self.line += 1
+        return self.back.popleft()
 
     def next_record(self) -> Record | None:
         """The next record that is not blank, None at the end of the file."""
@@ -94,7 +102,7 @@ class RecordReader:
             reason = TOO_FEW if len(fields) < width else TOO_MANY
         if not reason and fields is not None:
             return Record(start, self.line + 1, _bare("".join(used)), tuple(fields))
-        if len(used) > 1 and reason in (TOO_FEW, TOO_MANY):
+        if len(used) > 1:
             reason = OPEN_QUOTE
         self.back.extendleft(reversed(used[1:]))
         self.line = start
@@ -167,17 +175,18 @@ class _Normaliser:
         reader, dialect, result, out = self.reader, self.reader.dialect, self.result, self.out
         quote, delimiter, commas = dialect.quote, dialect.delimiter, self.width - 1
         header = delimiter.join(self.header) if self.header else ""
-        while line := reader.next_line():
-            if quote not in line and line.count(delimiter) == commas and len(line) < MAX_RECORD:
-                bare = line.rstrip("\r\n")
-                if bare != header and (commas or not bare.isspace()) and bare:
-                    out.append(f"{reader.line}{delimiter}{bare}\n")
-                    result.good += 1
-                    if len(out) >= _BATCH:
-                        self._flush()
-                    continue
-            self._slowly(line)
-        self._flush()
+        back = reader.back
+        while reader.fill():
+            while back:
+                line = back.popleft()
+                reader.line += 1
+                if quote not in line and line.count(delimiter) == commas and len(line) < MAX_RECORD:
+                    bare = line.rstrip("\r\n")
+                    if bare != header and (commas or not bare.isspace()) and bare:
+                        out.append(f"{reader.line}{delimiter}{bare}\n")
+                        continue
+                self._slowly(line)
+            self._flush()
 
     def _slowly(self, line: str) -> None:
         if line.isspace() and (self.width == 1 or line.count(self.reader.dialect.delimiter) != self.width - 1):
@@ -194,7 +203,6 @@ class _Normaliser:
     def _pass(self, record: Record) -> None:
         assert record.fields is not None
         self.writer.writerow((record.line, *record.fields))
-        self.result.good += 1
         if record.end - record.line > 1:
             self.result.spans[record.line] = record.end - record.line
 
@@ -204,7 +212,9 @@ class _Normaliser:
         self.result.first_bad.setdefault(reason, record.line)
 
     def _flush(self) -> None:
+        """Each text in `out` is one record."""
         self.clean.writelines(self.out)
+        self.result.good += len(self.out)
         self.out.clear()
 
 
@@ -220,8 +230,6 @@ def texts_of(text: TextFile, lines: Iterator[int], spans: dict[int, int]) -> Ite
     with text.open_text() as file:
         after = 0
         for line in lines:
-            for _ in range(line - after - 1):
-                file.readline()
-            count = spans.get(line, 1)
-            yield line, _bare("".join(file.readline() for _ in range(count)))
+            skip, count = line - after - 1, spans.get(line, 1)
+            yield line, _bare("".join(islice(file, skip, skip + count)))
             after = line + count - 1

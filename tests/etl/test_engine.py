@@ -1,0 +1,357 @@
+"""The DuckDB engine itself: both ways of reading give one result, always the same, and faults are explained."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import shutil
+import threading
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakehead import examples
+from lakehead.contract import Contract, load_contract
+from lakehead.errors import Busy, CountMismatch, LakeheadError, StorageUnavailable
+from lakehead.etl import duckdb_engine, staging
+from lakehead.etl.duckdb_engine import DuckDBEngine
+from lakehead.etl.staging import escape, hive_path
+from lakehead.model import ObjectVersion
+
+HEADER = "order_id,customer_id,product,quantity,price,order_date"
+ORIGIN = ObjectVersion("raw", "sales/orders/orders.csv", "etag-1")
+together = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@pytest.fixture
+def both(load: Callable[..., Any], engines: dict[str, Any], engine: Any) -> Callable[[str], Any]:
+    """Load by the fast and by the careful way, and demand the same files."""
+    if engine is not engines["duckdb"]:
+        pytest.skip("compares the two itself")
+
+    def run(text: str | Path, contract: Contract | None = None) -> Any:
+        fast = load(text, contract, engine=engines["duckdb"])
+        careful = load(text, contract, engine=engines["duckdb-careful"])
+        assert fast.quarantine == careful.quarantine
+        assert fast.digest == careful.digest
+        assert fast.result.reasons == careful.result.reasons and fast.result.warnings == careful.result.warnings
+        return fast
+
+    return run
+
+
+@pytest.fixture
+def careful_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with every file that the careful reader reads."""
+    calls: list[int] = []
+    original = duckdb_engine.normalise
+    monkeypatch.setattr(duckdb_engine, "normalise", lambda *args: calls.append(1) or original(*args))
+    return calls
+
+
+def test_plain_files_take_the_fast_way_and_others_do_not(
+    load: Callable[..., Any], engines: dict[str, Any], careful_calls: list[int]
+) -> None:
+    good, fast = "1,C,p,1,1,2025-01-01", engines["duckdb"]
+    for text in (f"{HEADER}\n{good}\n", f"{HEADER}\r\n{good}", f"\ufeff{HEADER}\n{good}\nx,é,p,1,1,2025-01-01\n"):
+        load(text, engine=fast)
+    assert careful_calls == []
+    others = [
+        '2,C,"p",1,1,2025-01-01',
+        "2,C,p,1,1,2025-01-01,",
+        "2,C,p",
+        "",
+        "\r",
+        HEADER,
+        "2,C,p,1\n2,C,p,1,1,2025-01-01,x,",
+    ]
+    for number, line in enumerate(others, 1):
+        load(f"{HEADER}\n{good}\n{line}\n{good}\n", engine=fast)
+        assert len(careful_calls) == number, line
+
+
+def test_duckdb_counting_other_records_than_the_scan_is_not_believed(
+    load: Callable[..., Any], engines: dict[str, Any], careful_calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short and a too long row hide each other from the count of delimiters; DuckDB or the careful way tells."""
+    lossy = duckdb_engine._Load._options
+
+    def options(self: Any, *args: Any, **kwargs: Any) -> str:
+        return lossy(self, *args, **kwargs).replace("ignore_errors = false", "ignore_errors = true")
+
+    monkeypatch.setattr(duckdb_engine._Load, "_options", options)
+    text = f"{HEADER}\n1,C,p,1,1,2025-01-01\n2,C,p,1\n3,C,p,1,1,2025-01-01,x,\n"
+    loaded = load(text, engine=engines["duckdb"])
+    assert careful_calls and loaded.counts == (3, 1, 2)
+    monkeypatch.setattr(duckdb_engine._Load, "_judge", lambda self, relation: 7)
+    with pytest.raises(CountMismatch) as caught:
+        load(text, engine=engines["duckdb"])
+    assert caught.value.where["received"] == 7
+
+
+# The plan and the writers only meet a row's values, so few columns will do.
+CELL = st.text(st.sampled_from(list('xé ,"\n\r0;')), max_size=5)
+
+
+@together
+@given(
+    rows=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=10),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_random_tables_come_back_exactly(
+    both: Callable[..., Any], text_contract: Contract, rows: list[tuple[str, str]], quoting: int, end: str
+) -> None:
+    special = any(letter in cell for row in rows for cell in row for letter in "\r\n")
+    out = io.StringIO()
+    quoted = csv.QUOTE_ALL if special else quoting
+    writer = csv.writer(out, quoting=quoted, lineterminator=end)  # type: ignore[arg-type]
+    writer.writerow(["n", "a", "b"])
+    writer.writerows([n, *row] for n, row in enumerate(rows))
+    loaded = both(out.getvalue(), text_contract)
+    blank = " \t\n\v\f\r\u00a0"
+    assert loaded.rows == [(n, *(cell.strip(blank) or None for cell in row)) for n, row in enumerate(rows)]
+
+
+@pytest.fixture(scope="session")
+def text_contract(make_contract: Callable[..., Contract]) -> Contract:
+    return make_contract(
+        {"name": "n", "logicalType": "integer", "physicalType": "bigint", "required": True},
+        {"name": "a", "logicalType": "string"},
+        {"name": "b", "logicalType": "string"},
+    )
+
+
+@together
+@given(
+    size=st.integers(3, 25),
+    changes=st.lists(
+        st.tuples(
+            st.integers(0, 24),
+            st.sampled_from(
+                ["drop", "comma", "quote", "double", "cut", "blank", "header", "crlf", "cr", "lead", "text"]
+            ),
+            st.integers(0, 30),
+        ),
+        max_size=5,
+    ),
+)
+def test_mutated_lines_lose_nothing(both: Callable[..., Any], size: int, changes: list[tuple[int, str, int]]) -> None:
+    """Rows on lines that were left alone are committed, unless an open quote made a record of them."""
+    lines = [f"{n},C{n},name of {n},1,2.50,2025-01-0{1 + n % 3}" for n in range(size)]
+    untouched = set(range(size))
+    quotes = False
+    for at, kind, where in changes:
+        at %= size
+        line = lines[at]
+        where %= len(line) + 1
+        untouched.discard(at)
+        quotes = quotes or kind in ("quote", "double")
+        lines[at] = {
+            "drop": line.replace(",", "", 1),
+            "comma": line[:where] + "," + line[where:],
+            "quote": line[:where] + '"' + line[where:],
+            "double": line[:where] + '""' + line[where:],
+            "cut": line[:where],
+            "blank": line + "\n  ",
+            "header": HEADER,
+            "crlf": line + "\r",
+            "cr": line[:where] + "\r" + line[where:],
+            "lead": " " + line,
+            "text": line.replace("1", "one"),
+        }[kind]
+    try:
+        loaded = both("\n".join([HEADER, *lines]) + "\n")
+    except LakeheadError as error:
+        assert type(error).__name__ == "TooManyQuarantined"
+        return
+    numbers = {row[1] for row in loaded.rows}
+    if not quotes:
+        assert untouched <= numbers
+    texts = "\n".join(text for _, text, _ in loaded.quarantine) + "\n".join(map(str, loaded.rows))
+    assert all(f"name of {n}" in texts for n in untouched)
+
+
+def test_no_row_is_lost_where_duckdb_pushes_casts_into_its_reader(
+    load: Callable[..., Any], engines: dict[str, Any], tmp_path: Path, engine: Any
+) -> None:
+    """duckdb#23818: TRY_CAST over read_csv became a hard cast of the reader, and rows were lost."""
+    count, bad = 200_000, 0
+    path = tmp_path / "many.csv"
+    with path.open("w") as file:
+        file.write(HEADER + "\n")
+        for n in range(count):
+            broken = n % 143 == 0
+            bad += broken
+            file.write(f"{n},C,p,{'1.5' if broken else 2},1.25,2025-01-{1 + n % 28:02}\n")
+    loaded = load(path)
+    assert loaded.counts == (count, count - bad, bad)
+    assert [line for line, _, _ in loaded.quarantine] == [n + 2 for n in range(0, count, 143)]
+    assert loaded.quarantine[5][1] == "715,C,p,1.5,1.25,2025-01-16"
+    by_partition: dict[str, list[int]] = {}
+    for partition, number, *_ in loaded.rows:
+        by_partition.setdefault(partition, []).append(number)
+    assert all(numbers == sorted(numbers) for numbers in by_partition.values())
+
+
+def test_the_same_bytes_give_the_same_files_whatever_the_threads(
+    load: Callable[..., Any], engine: Any, tmp_path: Path, orders: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "TEXT_PER_FILE", 6 << 20)
+    path = tmp_path / "many.csv"
+    with path.open("w") as file:
+        file.write(HEADER + "\n")
+        for n in range(400_000):
+            day = "2025-02-01" if n % 2 else f"2025-01-{1 + n * 7919 % 28:02}"
+            file.write(f"{n},C{n % 977},product {n % 13},{n % 50 or 'x'},{n % 1000}.{n % 100:02},{day}\n")
+    digests = {}
+    for threads in (1, 2, 5):
+        one = DuckDBEngine(threads=threads, fast=engine.fast, memory_limit="200MB" if threads == 5 else "1GB")
+        loaded = load(path, engine=one)
+        digests[threads] = loaded.digest
+        one.close()
+    assert len(set(digests.values())) == 1
+    assert loaded.result.rows_read == 400_000
+    large = [file.rows for file in loaded.result.files if file.partition == "order_date=2025-02-01"]
+    assert large == [122_880, 77_120], "a partition is cut where its file would become too large"
+    assert load(path).digest == loaded.digest, "a session used before"
+
+
+def test_an_unpartitioned_table_is_one_file_in_the_order_of_lines(
+    load: Callable[..., Any], text_contract: Contract, tmp_path: Path
+) -> None:
+    path = tmp_path / "many.csv"
+    path.write_text("n,a,b\n" + "".join(f"{n},x{n % 7},\n" for n in range(300_000)))
+    loaded = load(path, text_contract)
+    assert [row[0] for row in loaded.rows] == list(range(300_000))
+    (file,) = loaded.result.files
+    assert (file.path.name, file.partition) == ("0.parquet", "")
+
+
+def test_loads_in_parallel(orders: Contract, tmp_path: Path, engines: dict[str, Any]) -> None:
+    results: dict[int, Any] = {}
+
+    def run(number: int) -> None:
+        source = tmp_path / f"{number}.csv"
+        source.write_text(
+            HEADER + "\n" + "".join(f"{n},C,p,1,{number},2025-01-01\n" for n in range(number + 1)) + "x\n"
+        )
+        results[number] = engines["duckdb"].load(source, orders, origin=ORIGIN, staging=tmp_path / f"s{number}")
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {number: result.rows_committed for number, result in results.items()} == {n: n + 1 for n in range(8)}
+
+
+def test_little_memory_is_enough_or_the_error_says_so(
+    load: Callable[..., Any], tmp_path: Path, orders: Contract, engine: Any
+) -> None:
+    path = tmp_path / "many.csv"
+    with path.open("w") as file:
+        file.write(HEADER + "\n")
+        file.writelines(f"{n},customer number {n},product,1,1,2025-01-{1 + n % 28:02}\n" for n in range(300_000))
+    small = DuckDBEngine(memory_limit="120MB", threads=1, fast=engine.fast)
+    assert load(path, engine=small).counts == (300_000, 300_000, 0)
+    small.close()
+    tiny = DuckDBEngine(memory_limit="5MB", threads=1, fast=engine.fast)
+    with pytest.raises(Busy) as caught:
+        load(path, engine=tiny)
+    assert "memory_limit" in caught.value.hint and caught.value.retryable
+    tiny.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), StorageUnavailable),
+        (OSError(errno.EIO, "Input/output error"), StorageUnavailable),
+        (duckdb.IOException("IO Error: Could not write: No space left on device"), StorageUnavailable),
+        (duckdb.OutOfMemoryException("failed to offload: max_temp_directory_size"), StorageUnavailable),
+        (duckdb.OutOfMemoryException("could not allocate block"), Busy),
+        (duckdb.InternalException("INTERNAL Error: oops\nstack"), LakeheadError),
+    ],
+)
+def test_faults_are_explained_and_the_next_load_works(
+    load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: Exception, expected: type[LakeheadError]
+) -> None:
+    text = f"{HEADER}\n1,C,p,1,1,2025-01-01\n"
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(duckdb_engine, "write_partitions", fail)
+        with pytest.raises(expected) as caught:
+            load(text)
+    assert caught.value.hint and "stack" not in str(caught.value)
+    assert caught.value.where["key"] == "sales/orders/orders.csv"
+    assert load(text).counts == (1, 1, 0)
+
+
+def test_a_full_disk_is_explained(orders: Contract, tmp_path: Path, engine: Any) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("needs /dev/full")
+    source = tmp_path / "f.csv"
+    source.write_text(f"{HEADER}\n1,C,p,1,1,2025-01-01\nx\n")
+    staged = tmp_path / "staging"
+    staged.mkdir()
+    (staged / "quarantine.parquet").symlink_to(full)
+    with pytest.raises(StorageUnavailable):
+        engine.load(source, orders, origin=ORIGIN, staging=staged)
+
+
+def test_nothing_of_a_failed_load_keeps_the_work_folder(load: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(LakeheadError):
+        load("order_id\n1\n")
+    assert not list(tmp_path.rglob("work"))
+
+
+def test_a_session_can_load_no_extension_and_see_no_python(engines: dict[str, Any], tmp_path: Path) -> None:
+    secret = [1]  # noqa: F841
+    with engines["duckdb"].sessions.session(tmp_path / "spill") as connection:
+        for statement in (
+            "FROM 'https://example.com/x.csv'",
+            "INSTALL httpfs FROM community",
+            "LOAD spatial",
+            "FROM secret",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(statement)
+
+
+def test_folder_names_are_written_as_hive_does() -> None:
+    assert hive_path(["a", "b"], ["x y", None]) == "a=x y/b=__HIVE_DEFAULT_PARTITION__"
+    assert escape("\x01\"#%'*/:=?\\\x7f{}[]^~") == "%01%22%23%25%27%2A%2F%3A%3D%3F%5C%7F%7B}%5B%5D%5E~"
+    assert hive_path([], []) == ""
+
+
+@pytest.mark.shared
+def test_the_whole_retail_year(retail_files: list[Path], tmp_path: Path, reader: duckdb.DuckDBPyConnection) -> None:
+    """UCI Online Retail in 305 files, each on its own; the figures are known exactly."""
+    contract = load_contract(Path(examples.__file__).parent / "retail/contracts/sales/orders.odcs.yaml")
+    engine = DuckDBEngine(threads=2)
+    read = committed = quarantined = 0
+    total = Decimal(0)
+    for path in retail_files:
+        stage = tmp_path / path.stem
+        origin = ObjectVersion("raw", f"sales/orders/{path.name}")
+        result = engine.load(path, contract, origin=origin, staging=stage)
+        read, committed = read + result.rows_read, committed + result.rows_committed
+        quarantined += result.rows_quarantined
+        query = f"SELECT sum(total_amount) FROM read_parquet({[str(file.path) for file in result.files]})"
+        total += reader.execute(query).fetchall()[0][0]
+        shutil.rmtree(stage)
+    engine.close()
+    assert (read, committed, quarantined) == (541_909, 406_829, 135_080)
+    assert total == Decimal("8300065.814")
