@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from support.lakedir import EXPECTED, FILES, READ, LakeDir, rows, totals
 
 pytestmark = pytest.mark.shared

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class SmallEngine:
         rows = list(csv.reader(io.StringIO(source.read_text())))[1:]
         good, bad = [row for row in rows if row[0]], [row for row in rows if not row[0]]
         files = []
-        with duckdb.connect(config={"threads": 1}) as connection:
+        with reader().cursor() as connection:
             for number, day in enumerate(sorted({row[2] for row in good})):
                 path = staging / f"{number}.parquet"
                 chosen = [(int(row[0]), row[1]) for row in good if row[2] == day]
@@ -183,8 +184,13 @@ class JobScene:
 def read_parquet(data: bytes, folder: Path) -> list[tuple[Any, ...]]:
     path = folder / "read.parquet"
     path.write_bytes(data)
-    with duckdb.connect(config={"threads": 1}) as connection:
-        return connection.execute("SELECT * FROM read_parquet($path)", {"path": str(path)}).fetchall()
+    with reader().cursor() as cursor:
+        return cursor.execute("SELECT * FROM read_parquet($path)", {"path": str(path)}).fetchall()
+
+
+@cache
+def reader() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1})
 
 
 def rows_of(name: str, content: str) -> list[Row]:

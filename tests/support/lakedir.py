@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from lakehead.config import load_config
-from lakehead.examples import write_example
 from lakehead.lake import Lake
 
 RAW = "data/sales-datalake-raw-dev/sales/orders"
@@ -73,7 +72,7 @@ def rows(lake: Lake, sql: str) -> list[tuple[Any, ...]]:
 
 def totals(lake: Lake) -> dict[str, Any]:
     """What the lake holds, asked by SQL: it must be the same after every mishap."""
-    (committed, revenue), = rows(lake, "SELECT count(*), sum(total_amount) FROM processed_orders")
+    ((committed, revenue),) = rows(lake, "SELECT count(*), sum(total_amount) FROM processed_orders")
     ((quarantined,),) = rows(lake, "SELECT count(*) FROM quarantine_orders")
     return {"committed": committed, "revenue": revenue, "quarantined": quarantined}
 
