@@ -44,7 +44,8 @@ class Worker:
     `handlers` are bound to resources or to prefixes of them. Each pool runs so many handlers at a time; `routes`
     leads resources (or prefixes) to pools, all others run in the first pool. `on_change` is called as by
     `Journal.on_change` while the worker runs. A dead worker's tasks are taken over at once where it ran on this
-    machine, after `lease_seconds` otherwise; they run again with the same token.
+    machine, after `lease_seconds` otherwise; they run again with the same token. What other processes do, and a clock
+    that was set, are noticed within `poll_seconds`.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Worker:
         on_change: Callable[[Change], None] | None = None,
         lease_seconds: float = 30.0,
         grace_seconds: float = 30.0,
+        poll_seconds: float = POLL_SECONDS,
         max_runs: int = MAX_RUNS,
     ) -> None:
         self.journal = journal
         self._lease = timedelta(seconds=lease_seconds)
         self._grace = grace_seconds
+        self._poll = poll_seconds
         self._max_runs = max_runs
         self._listener = on_change
         self._woken = threading.Event()
@@ -128,7 +131,7 @@ class Worker:
     def _leave(self) -> None:
         end = time.monotonic() + self._grace
         while self._owned() and (rest := end - time.monotonic()) > 0:
-            self._woken.wait(min(rest, POLL_SECONDS))
+            self._woken.wait(min(rest, self._poll))
             self._woken.clear()
             self._turn(claiming=False)
         self._turn(claiming=False)
@@ -161,8 +164,8 @@ class Worker:
         return woken
 
     def _patience(self, end: float | None) -> float:
-        """Seconds to wait for something to happen; a clock that was set is noticed within POLL_SECONDS."""
-        waits = [POLL_SECONDS]
+        """Seconds to wait for something to happen; a clock that was set is noticed within `poll_seconds`."""
+        waits = [self._poll]
         if self._id == 0:
             return 0.0
         if self._next_due is not None:
