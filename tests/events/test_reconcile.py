@@ -12,6 +12,7 @@ from lakehead.errors import BucketNotFound, StorageUnavailable
 from lakehead.events import DatasetRule, EventStore, Reconciled, reconcile
 from lakehead.events.complete import is_being_written
 from lakehead.events.reconcile import LISTED_AT_ONCE
+from lakehead.events.zone import RawZone
 from lakehead.storage import LocalStore, ObjectInfo
 
 
@@ -126,6 +127,17 @@ def test_a_file_that_is_being_written_is_left_for_its_closing(zone: Any) -> None
         result = zone.reconcile()
         assert (result.recorded, result.busy) == ([], ["sales/orders/a.csv"])
     assert [one.event.object.key for one in zone.reconcile().recorded] == ["sales/orders/a.csv"]
+
+
+def test_a_file_that_is_being_written_is_not_even_read(zone: Any) -> None:
+    path = zone.folder / "a.csv"
+    path.write_text("")
+    if is_being_written(path) is None:
+        pytest.skip("this file system does not tell who writes")
+    store = Counting(zone.root / "data")
+    with path.open("w"):
+        looked = RawZone(store, "raw", [DatasetRule("sales/orders", "raw")], zone.events).look(["sales/orders/a.csv"])
+    assert (looked.busy, store.reads) == (["sales/orders/a.csv"], [])
 
 
 def test_where_writers_cannot_be_told_only_lying_unchanged_counts(zone: Any, monkeypatch: pytest.MonkeyPatch) -> None:

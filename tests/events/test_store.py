@@ -64,6 +64,12 @@ def test_an_older_version_that_comes_late_does_nothing(store: EventStore) -> Non
     assert states(store) == [("new", "pending"), ("old", "stale")]
 
 
+def test_late_versions_do_not_set_the_clock_back(store: EventStore) -> None:
+    for etag, sequencer in (("five", "5"), ("three", "3"), ("four", "4")):
+        store.record(event(etag=etag, sequencer=sequencer))
+    assert states(store) == [("five", "pending"), ("three", "stale"), ("four", "stale")]
+
+
 def test_a_newer_version_supersedes_one_that_waits(store: EventStore) -> None:
     store.record(event(etag="old", sequencer="9"))
     assert store.record(event(etag="new", sequencer="0A"))

@@ -128,7 +128,7 @@ class EventStore:
         # Where the store keeps versions, an older one can still be read, and an appending contract wants it.
         connection.execute(
             "UPDATE events SET state = 'stale', changed_at = ?"
-            " WHERE bucket = ? AND key = ? AND state = 'pending' AND version_id = ''",
+            " WHERE bucket = ? AND key = ? AND +state = 'pending' AND version_id = ''",  # +: by the key's index
             (iso(self._clock()), version.bucket, version.key),
         )
 
@@ -156,11 +156,11 @@ class EventStore:
 
     def seen_between(self, bucket: str, after: str, last: str | None, prefix: str) -> dict[str, Seen]:
         """What was last seen of the bucket's keys with a prefix, above `after` and up to `last` (None: to the end)."""
-        rows = self._database.rows(
-            "SELECT * FROM objects WHERE bucket = ? AND key > ? AND key >= ? AND (? IS NULL OR key <= ?)"
-            " AND substr(key, 1, length(?)) = ?",
-            (bucket, after, prefix, last, last, prefix, prefix),
-        )
+        sql = "SELECT * FROM objects WHERE bucket = ? AND key > ? AND key >= ? AND substr(key, 1, length(?)) = ?"
+        values = [bucket, after, prefix, prefix, prefix]
+        if last is not None:
+            sql, values = f"{sql} AND key <= ?", [*values, last]
+        rows = self._database.rows(sql, values)
         return {row["key"]: _seen_of(row) for row in rows}
 
     def mark_gone(self, bucket: str, keys: Sequence[str]) -> None:
