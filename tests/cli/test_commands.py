@@ -226,7 +226,7 @@ def test_catalog(lake: StandIn, call: Call) -> None:
     lake.answers["crawl"] = [results.CrawlSummary("dev-raw", "raw_orders", "FAILED", AT, 0.1, 0, "no bucket")]
     assert "processed_orders" in call("catalog", "ls")[1]
     shown = call("catalog", "show", "processed_orders")[1]
-    assert "order_date=2025-01-01" in shown and "date" in shown
+    assert "order_date=2025-01-01" in shown and "\n\nPartitions\n" in shown
     code, out, _ = call("catalog", "crawl", "dev-raw", "--full")
     assert code == 1 and "no bucket" in out and lake.asked[-1] == ("crawl", ("dev-raw",), {"full": True})
 

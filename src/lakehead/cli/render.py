@@ -96,7 +96,7 @@ def write_table(listing: Listing) -> None:
 
     rows = [list(row) for row in listing.rows]
     if listing.title:
-        click.echo(printable(listing.title))
+        click.echo(printable(listing.title, keep="\n"))
     if not rows:
         click.echo(printable(listing.empty, keep="\n"))
         return
