@@ -370,7 +370,7 @@ class Lake:
 
     def crawl(self, name: str | None = None, *, full: bool = False) -> list[CrawlSummary]:
         """Run one crawler, or all; a full crawl lists everything instead of what was noted as new."""
-        crawlers = open_crawlers(self.config, self.contracts, self.store, self.catalog)
+        crawlers = open_crawlers(self.config, self.contracts, self.store, self.catalog, self.journal)
         names = [name] if name else crawlers.names
         return [inspection.crawl_summary(crawlers.run(one, full=full)) for one in names]
 

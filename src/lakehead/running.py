@@ -25,6 +25,10 @@ from lakehead.workflow.worker import Worker
 log = logging.getLogger(__name__)
 
 LOCK_NAME = "worker.lock"
+CRAWL_PAUSE_SECONDS = 0.05
+"""Pause between the starts of two crawls, for each execution under way: a lone file is crawled at once."""
+MAX_CRAWL_PAUSE = 2.0
+
 LIGHT_TASKS = 16
 """How many of the tasks that only ask and tell (records, crawlers, notifications) run at a time."""
 
@@ -47,16 +51,24 @@ def worker_lock(state_dir: Path) -> Iterator[None]:
 
 
 def open_crawlers(
-    config: LakeConfig, contracts: Mapping[str, Contract], store: ObjectStore, catalog: Catalog
+    config: LakeConfig,
+    contracts: Mapping[str, Contract],
+    store: ObjectStore,
+    catalog: Catalog,
+    journal: Journal,
 ) -> Crawlers:
-    """The two crawlers of every dataset."""
+    """The two crawlers of every dataset. The more executions are under way, the more of them share a crawl."""
     targets = crawl_targets(
         config.environment,
         contracts.values(),
         raw_bucket=config.raw_bucket,
         processed_bucket=config.processed_bucket,
     )
-    return Crawlers(catalog, store, targets)
+
+    def pause() -> float:
+        return min(MAX_CRAWL_PAUSE, CRAWL_PAUSE_SECONDS * journal.count("RUNNING"))
+
+    return Crawlers(catalog, store, targets, min_interval=pause)
 
 
 def open_engine(config: LakeConfig) -> Engine:
@@ -121,7 +133,7 @@ def working(
     Afterwards what is under way is given back to the journal, for the next process to go on with.
     """
     with ExitStack() as stack:
-        crawlers = open_crawlers(config, contracts, store, catalog)
+        crawlers = open_crawlers(config, contracts, store, catalog, journal)
         stack.callback(crawlers.close)
         engine = open_engine(config)
         services = Services(contracts, engine, store, config.processed_bucket, catalog, crawlers, notifier)

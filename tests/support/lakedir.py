@@ -59,11 +59,12 @@ class LakeDir:
         return done
 
     def start_up(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "lakehead", "--lake", str(self.root), "up"],
-            stdout=subprocess.DEVNULL,
-            stderr=(self.root / "up.stderr").open("ab"),
-        )
+        with (self.root / "up.stderr").open("ab") as errors:
+            return subprocess.Popen(
+                [sys.executable, "-m", "lakehead", "--lake", str(self.root), "up"],
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
 
 
 def rows(lake: Lake, sql: str) -> list[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -65,9 +65,10 @@ class Crawlers:
         store: ObjectStore,
         targets: Iterable[CrawlTarget],
         *,
-        min_interval: float = MIN_INTERVAL,
+        min_interval: float | Callable[[], float] = MIN_INTERVAL,
     ) -> None:
-        self._catalog, self._store, self._min_interval = catalog, store, min_interval
+        self._catalog, self._store = catalog, store
+        self._min_interval = min_interval if callable(min_interval) else lambda: min_interval
         self._targets = {target.crawler: target for target in targets}
         self._datasets = tuple({target.dataset for target in self._targets.values()})
         self._locks = catalog.path.parent / "locks"
@@ -212,8 +213,9 @@ class Crawlers:
     def _carry_out(self, run: _Run) -> None:
         """The crawl's own thread: whatever happens, the lock is let go and everyone who waits is told."""
         name = run.target.crawler
-        earliest = self._began.get(name, float("-inf")) + self._min_interval
-        run.stop.wait(max(0.0, min(self._min_interval, earliest - time.monotonic())))
+        interval = self._min_interval()
+        earliest = self._began.get(name, float("-inf")) + interval
+        run.stop.wait(max(0.0, min(interval, earliest - time.monotonic())))
         self._began[name] = time.monotonic()
         crawl = self._crawl(run, utc_now())
         with self._guard:
