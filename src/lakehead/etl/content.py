@@ -24,7 +24,9 @@ def first_key(store: ObjectStore, bucket: str, dataset: str, content_sha256: str
     return _read(store, bucket, dataset, content_sha256, key)[0]
 
 
-def claim(store: ObjectStore, bucket: str, dataset: str, content_sha256: str, key: str) -> str | None:
+def claim(
+    store: ObjectStore, bucket: str, dataset: str, content_sha256: str, key: str, *, durable: bool = True
+) -> str | None:
     """Mark the bytes as loaded under `key`, unless another key's committed rows come from them: then that key.
 
     Raises CommitConflict where others keep writing the marker.
@@ -35,7 +37,8 @@ def claim(store: ObjectStore, bucket: str, dataset: str, content_sha256: str, ke
         if other is not None or marked == key:
             return other
         try:
-            store.put(bucket, place, dump({"format": 1, "key": key}), if_none_match=not etag, if_match=etag)
+            document = dump({"format": 1, "key": key})
+            store.put(bucket, place, document, if_none_match=not etag, if_match=etag, durable=durable)
         except PreconditionFailed:
             continue
         return None

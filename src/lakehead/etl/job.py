@@ -26,6 +26,7 @@ from lakehead.etl.content import claim, first_key
 from lakehead.etl.staged import checked
 from lakehead.model import ObjectVersion, iso, sequencer_order, utc_now
 from lakehead.storage.base import ObjectInfo, ObjectStore
+from lakehead.storage.disk import explained
 from lakehead.storage.etags import sha256_file
 
 TRIES = 3
@@ -99,7 +100,8 @@ class _Job:
             if ended is not None:
                 return ended
             out = staging / "out"
-            out.mkdir()
+            with explained(self.bucket, path=out):
+                out.mkdir()
             loaded = self._load(read, out)
             self._check_unchanged(read)
             return self._publish(read, loaded)
@@ -198,7 +200,7 @@ class _Job:
             reading = self.raw.open(source.bucket, source.key, version_id=source.version_id, if_match=source.etag)
         except PreconditionFailed as error:
             raise self._changed(source.etag, "another") from error
-        with contextlib.closing(reading), path.open("xb") as writing:
+        with contextlib.closing(reading), explained(self.bucket, path=path), path.open("xb") as writing:
             content = sha256_file(reading, writing)
         return _Read(path, source, content, "")
 
@@ -219,7 +221,8 @@ class _Job:
             if other is not None:
                 return _Loaded(self._skipped(other), other)
         result = self.engine.load(read.path, self.contract, origin=read.source, staging=out)
-        return _Loaded(checked(result, out, **self._where()))
+        with explained(self.bucket, path=out):
+            return _Loaded(checked(result, out, **self._where()))
 
     def _first_key(self, content_sha256: str) -> str | None:
         source, dataset = self.request.source, self.request.dataset
@@ -258,12 +261,14 @@ class _Job:
         result, source = candidate.result, self.request.source
         if not result.rows_read and not candidate.duplicate_of:
             return candidate  # empty files are all alike
-        other = claim(self.processed, self.bucket, self.request.dataset, candidate.content_sha256, source.key)
+        content, dataset = candidate.content_sha256, self.request.dataset
+        warns = self.contract.on_duplicate_content == "load"
+        other = claim(self.processed, self.bucket, dataset, content, source.key, durable=not warns)
         if other is None:
             if candidate.duplicate_of:
                 raise CommitConflict("the rows that were to stand for this object's are gone", **self._where())
             return candidate
-        if self.contract.on_duplicate_content == "load":
+        if warns:
             warning = f"the same bytes are loaded from {other} too, so their rows count twice"
             return replace(candidate, result=replace(result, warnings=(*result.warnings, warning)))
         return replace(candidate, result=self._skipped(other), duplicate_of=other)

@@ -166,7 +166,12 @@ def _leftovers(current: Stored | None) -> tuple[str, ...]:
     """Files that a crash may have kept from being deleted."""
     if current is None:
         return ()
-    return tuple(key for key in current.record.replaced if key not in current.record.keys)
+    return tuple(key for key in _own(current.record, current.record.replaced) if key not in current.record.keys)
+
+
+def _own(record: CommitRecord, keys: tuple[str, ...]) -> tuple[str, ...]:
+    """The keys whose names say that they are the record's object's: a damaged record never deletes another's files."""
+    return tuple(key for key in keys if layout.owner_of(key) == record.object_id[:20])
 
 
 def _commit(current: CommitRecord | None, candidate: Candidate) -> tuple[CommitRecord, tuple[Move, ...]]:
@@ -208,7 +213,7 @@ def _commit(current: CommitRecord | None, candidate: Candidate) -> tuple[CommitR
         portions=portions if contract.on_rewrite == "append" else (),
         duplicate_of=candidate.duplicate_of,
     )
-    gone = tuple(key for key in (current.keys if current else ()) if key not in record.keys)
+    gone = tuple(key for key in _own(record, current.keys if current else ()) if key not in record.keys)
     return replace(record, replaced=gone), moves
 
 

@@ -82,11 +82,21 @@ class ObjectStore(Protocol):
     def stale_staging(self, bucket: str, older_than: timedelta) -> Iterator[Path]:
         """What unfinished attempts and puts left on this machine and nobody has touched for `older_than`."""
 
-    def put(self, bucket: str, key: str, data: bytes, *, if_none_match: bool = False, if_match: str = "") -> ObjectInfo:
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes,
+        *,
+        if_none_match: bool = False,
+        if_match: str = "",
+        durable: bool = True,
+    ) -> ObjectInfo:
         """Write an object atomically and durably.
 
         `if_none_match`: only where no object is; `if_match`: only over the object with this etag. Otherwise
-        PreconditionFailed.
+        PreconditionFailed. Without `durable` a power loss (not a crash of this process) may lose the object or its
+        bytes; for what can be done without.
         """
 
     def put_file(self, bucket: str, key: str, source: Path, *, move: bool = False) -> ObjectInfo:

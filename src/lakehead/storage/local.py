@@ -126,17 +126,29 @@ class LocalStore:
                     if max(found.lstat().st_mtime for found in (path, *path.rglob("*"))) <= before:
                         yield path
 
-    def put(self, bucket: str, key: str, data: bytes, *, if_none_match: bool = False, if_match: str = "") -> ObjectInfo:
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes,
+        *,
+        if_none_match: bool = False,
+        if_match: str = "",
+        durable: bool = True,
+    ) -> ObjectInfo:
         """Write bytes as an object."""
         path = self._place(bucket, key)
         with explained(bucket, key, path), self._temporary(bucket) as temporary:
             with create(temporary) as stream:
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             with self._key_lock(bucket, key):
                 self._demand(bucket, key, path, if_match)
-                self._name(temporary, path, bucket, exclusive=if_none_match)
+                touched = self._rename(temporary, path, bucket, exclusive=if_none_match)
+                if durable:
+                    fsync_directories(touched)
                 status = path.stat()
         return _info(bucket, key, status, hashlib.sha256(data).hexdigest())
 
@@ -150,7 +162,7 @@ class LocalStore:
                 etag, ready = _copy(source, temporary), temporary
             _settle(ready)
             with self._key_lock(bucket, key):
-                self._name(ready, path, bucket)
+                fsync_directories(self._rename(ready, path, bucket))
                 status = path.stat()
             if move and ready is temporary:
                 source.unlink()
@@ -282,9 +294,6 @@ class LocalStore:
             found = "no object"
         if found != if_match:
             raise PreconditionFailed("the object is another", bucket=bucket, key=key, expected=if_match, received=found)
-
-    def _name(self, ready: Path, path: Path, bucket: str, *, exclusive: bool = False) -> None:
-        fsync_directories(self._rename(ready, path, bucket, exclusive=exclusive))
 
     def _rename(self, ready: Path, path: Path, bucket: str, *, exclusive: bool = False) -> set[Path]:
         """Give a finished file its name. Returns the directories whose fsync makes it last."""

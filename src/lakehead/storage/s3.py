@@ -126,8 +126,18 @@ class S3Store:
             if max(found.lstat().st_mtime for found in (path, *path.rglob("*"))) <= before:
                 yield path
 
-    def put(self, bucket: str, key: str, data: bytes, *, if_none_match: bool = False, if_match: str = "") -> ObjectInfo:
-        """Write bytes as an object."""
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes,
+        *,
+        if_none_match: bool = False,
+        if_match: str = "",
+        durable: bool = True,
+    ) -> ObjectInfo:
+        """Write bytes as an object; always durable."""
+        del durable
         conditions: dict[str, Any] = {"IfNoneMatch": "*"} if if_none_match else {}
         if if_match:
             conditions["IfMatch"] = if_match
