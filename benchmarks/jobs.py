@@ -99,9 +99,12 @@ class Lakehead:
         from lakehead.config import load_config
         from lakehead.examples import write_example
         from lakehead.lake import Lake
+        from lakehead.logs import log_to_file
 
         write_example("sales", folder / "lake")
-        self.lake = Lake.open(load_config(folder / "lake"))
+        config = load_config(folder / "lake")
+        log_to_file(config.log_file)
+        self.lake = Lake.open(config)
         self.lake.__enter__()
 
     def load(self, files: Sequence[Path]) -> None:

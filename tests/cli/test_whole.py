@@ -219,3 +219,10 @@ def test_the_demo_runs_where_one_ran_before(tmp_path: Path) -> None:
     assert done.stderr == "" and not old.exists()
     for told in ("$ lakehead init demo-lake", "21 rows read = 16 committed + 5 quarantined", "Nothing new", "is sound"):
         assert told in done.stdout
+
+
+def test_a_second_up_is_told_that_one_runs(sales: Path) -> None:
+    with watching(sales):
+        code, out, err = within(sales, "up")
+        assert (code, out) == (75, "") and "Error: " in err
+        assert within(sales, "runs", "ls")[0] == 0, "reading goes on meanwhile"

@@ -48,7 +48,6 @@ class LakeConfig:
     memory_limit: str
     threads: int
     concurrency: int
-    max_executions: int
     poll_seconds: float
     settle_seconds: float
     reconcile_seconds: float

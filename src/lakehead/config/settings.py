@@ -143,7 +143,6 @@ SETTINGS = (
     Setting("memory_limit", memory, "1GB", "How much memory the engine may take for one file."),
     Setting("threads", whole(0, 1024), 0, "Threads of the engine; 0 takes every core."),
     Setting("concurrency", whole(1, 256), 4, "How many tasks run at the same time."),
-    Setting("max_executions", whole(1, 10_000), 64, "How many executions are under way at the same time."),
     Setting("poll_seconds", seconds(), 0.0, "Pause between two looks at a running crawl."),
     Setting("settle_seconds", seconds(), 0.0, "Pause before the first look at a crawl (on AWS: 2)."),
     Setting("reconcile_seconds", seconds(), 60.0, "How often `up` lists the raw zone for what the watcher missed."),
