@@ -17,6 +17,7 @@ from lakehead.catalog import Catalog
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract, load_contracts
 from lakehead.errors import Busy, ConfigError, InvalidKey, NotFound, NotRedrivable, UsageError
+from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import list_commits
 from lakehead.etl.verify import VerifyReport as Verification
 from lakehead.etl.verify import verify
@@ -373,6 +374,10 @@ class Lake:
         crawlers = open_crawlers(self.config, self.contracts, self.store, self.catalog, self.journal)
         names = [name] if name else crawlers.names
         return [inspection.crawl_summary(crawlers.run(one, full=full)) for one in names]
+
+    def commits(self, dataset: str) -> Iterator[CommitRecord]:
+        """The commit records of a dataset: what is loaded, by the one truth."""
+        return list_commits(self.store, self.config.processed_bucket, self._dataset(dataset))
 
     def quarantine_files(self, *, dataset: str | None = None, limit: int = 50) -> list[QuarantineSummary]:
         """Objects that have quarantined rows, those with most rows first."""

@@ -1,0 +1,181 @@
+"""Whole trips of small files: rewritten, late, broken, mended, announced."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from support.lakedir import LakeDir, rows
+
+from lakehead.errors import NotFound, NotRedrivable
+from lakehead.model import ObjectCreated
+
+LakeMaker = Callable[[str], LakeDir]
+HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
+FIRST = HEADER + "1,C1,Mouse,2,500,2025-01-01\n2,C1,Mouse,1,500,2025-01-02\n"
+SECOND = HEADER + "1,C1,Mouse,3,500,2025-01-01\n"
+ALL = "SELECT order_id, quantity, total_amount FROM processed_orders ORDER BY order_id"
+
+
+def test_a_file_rewritten_under_its_key_replaces_its_rows(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FIRST)
+    with where.open() as lake:
+        lake.ingest()
+        assert rows(lake, ALL) == [(1, 2, Decimal("1000.00")), (2, 1, Decimal("500.00"))]
+        where.land_text("a.csv", SECOND)
+        lake.ingest()
+        assert rows(lake, ALL) == [(1, 3, Decimal("1500.00"))]
+        where.land_text("a.csv", FIRST)
+        lake.ingest()
+        assert rows(lake, ALL) == [(1, 2, Decimal("1000.00")), (2, 1, Decimal("500.00"))]
+        assert lake.verify().ok
+
+
+def test_an_older_version_that_arrives_late_does_nothing(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FIRST)
+    with where.open() as lake:
+        lake.ingest()
+        (newest,) = lake.recorded_events()
+        order = int(newest.object.sequencer, 16)
+        late = replace(newest.object, sequencer=f"{order - 1:016x}", etag="0" * 64)
+        before = rows(lake, ALL)
+        assert not lake.deliver(ObjectCreated.of(late))
+        assert lake.ingest().started == 0
+        assert rows(lake, ALL) == before
+        assert lake.count_runs("SUCCEEDED") == 1
+
+
+def test_the_same_rows_touched_or_named_anew(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    path = where.land_text("a.csv", FIRST)
+    with where.open() as lake:
+        lake.ingest()
+        path.touch()
+        assert lake.ingest().started == 0
+        where.land_text("b.csv", FIRST)
+        assert lake.ingest().succeeded == 1
+        assert len(rows(lake, ALL)) == 4  # loaded by default, and said: see the record's warning
+        records = list(lake.commits("sales/orders"))
+        assert [bool(record.warnings) for record in sorted(records, key=lambda one: one.source.key)] == [False, True]
+
+
+def test_a_broken_file_fails_alone_and_is_redriven_once_mended(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("good.csv", FIRST)
+    where.land_text("bad.csv", FIRST.replace("price", "cost"))
+    with where.open() as lake:
+        summary = lake.ingest()
+        assert (summary.succeeded, summary.failed) == (1, 1)
+        (failed,) = lake.runs(status="FAILED")
+        assert failed.error == "Lakehead.HeaderMismatch"
+        assert failed.cause and "price" in failed.cause and "bad.csv" in failed.cause
+        told = [one for one in lake.notifications() if one.outcome == "failure"]
+        assert len(told) == 1
+        for part in ("bad.csv", "sales-datalake-raw-dev", failed.name, "runs redrive", "price"):
+            assert part in told[0].message
+        assert len(rows(lake, ALL)) == 2
+        good = lake.runs(status="SUCCEEDED")[0]
+        with pytest.raises(NotRedrivable):
+            lake.redrive(good.name)
+        assert lake.redrive(failed.name).status == "FAILED"
+
+        contract = where.root / "contracts/sales/orders.odcs.yaml"
+        mended = contract.read_text().replace(
+            "      - name: price\n", "      - name: price\n        transformLogic: cost\n"
+        )
+        contract.write_text(mended)
+    with where.open() as lake:
+        done = lake.redrive(failed.name)
+        assert (done.status, done.rows_committed) == ("SUCCEEDED", 2)
+        assert len(rows(lake, ALL)) == 4
+
+
+def test_replay_moves_quarantined_rows_over_and_is_idempotent(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FIRST + "3,C1,Mouse,1,-5,2025-01-02\n")
+    with where.open() as lake:
+        lake.ingest()
+        (bad,) = lake.quarantine_rows()
+        assert (bad.line, bad.text, bad.reasons) == (4, "3,C1,Mouse,1,-5,2025-01-02", ("price: less than 0",))
+        with pytest.raises(NotFound):
+            lake.replay(key="sales/orders/ingest_date=2025-01-01/none.csv")
+        contract = where.root / "contracts/sales/orders.odcs.yaml"
+        contract.write_text(contract.read_text().replace("          minimum: 0\n", "          minimum: -10\n"))
+    with where.open() as lake:
+        for _ in range(2):
+            summary = lake.replay(prefix="sales/orders/ingest_date=2025-01")
+            assert (summary.succeeded, summary.rows_committed, summary.rows_quarantined) == (1, 3, 0)
+            assert len(rows(lake, ALL)) == 3
+            assert lake.quarantine_rows() == []
+        assert lake.verify().ok
+
+
+def test_empty_files_commit_zero_rows_and_say_so(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("empty.csv", "")
+    where.land_text("header.csv", HEADER)
+    with where.open() as lake:
+        summary = lake.ingest()
+        assert (summary.succeeded, summary.rows_read) == (2, 0)
+        assert all(record.warnings for record in lake.commits("sales/orders"))
+        assert lake.verify().ok
+
+
+def test_of_many_versions_the_newest_stays(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    with where.open() as lake:
+        for quantity in range(1, 9):
+            where.land_text("a.csv", HEADER + f"1,C1,Mouse,{quantity},500,2025-01-0{quantity}\n")
+            lake.ingest()
+        assert rows(lake, "SELECT quantity, CAST(order_date AS varchar) FROM processed_orders") == [(8, "2025-01-08")]
+        assert lake.verify().ok
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A real HTTP server that keeps what it is sent."""
+    received: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/hook?token=CANARY", received
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_each_execution_is_announced_once_and_no_secret_is_kept(
+    lake_dir: LakeMaker, webhook: tuple[str, list[dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, received = webhook
+    monkeypatch.setenv("HOOK", address)
+    where = lake_dir("sales")
+    settings = where.root / "lakehead.toml"
+    settings.write_text(settings.read_text() + '\n[[notify]]\nname = "hook"\nurl = "env:HOOK"\n')
+    where.land_text("good.csv", FIRST)
+    where.land_text("bad.csv", "no,header\n1,2\n")
+    with where.open() as lake:
+        lake.ingest()
+        lake.ingest()
+    assert len(received) == 2
+    assert sum("2 rows can be queried" in message["message"] for message in received) == 1
+    assert sum("HeaderMismatch" in message["message"] for message in received) == 1
+    for path in where.root.rglob("*"):
+        assert not path.is_file() or b"CANARY" not in path.read_bytes(), path
