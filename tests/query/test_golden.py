@@ -262,18 +262,18 @@ QUERIES: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("SELECT a, b FROM UNNEST(ARRAY[1, 2], ARRAY['z']) AS t(a, b)", [(1, "z"), (2, None)]),
     ("SELECT k, v FROM UNNEST(map(ARRAY['p'], ARRAY[9])) AS t(k, v)", [("p", 9)]),
     (
-        "SELECT id, e FROM (VALUES (1, ARRAY[7, 8]), (2, ARRAY[9])) AS t(id, l) CROSS JOIN UNNEST(l) AS u(e) ORDER BY 2",
+        "SELECT id, e FROM (VALUES (1, ARRAY[7, 8]), (2, ARRAY[9])) t(id, l) CROSS JOIN UNNEST(l) u(e) ORDER BY 2",
         [(1, 7), (1, 8), (2, 9)],
     ),
     (
-        "SELECT id, e FROM (VALUES (1, ARRAY[7]), (2, NULL)) AS t(id, l) LEFT JOIN UNNEST(l) AS u(e) ON true ORDER BY 1",
+        "SELECT id, e FROM (VALUES (1, ARRAY[7]), (2, NULL)) t(id, l) LEFT JOIN UNNEST(l) u(e) ON true ORDER BY 1",
         [(1, 7), (2, None)],
     ),
     ("SELECT sum(sum(x)) OVER () FROM (VALUES 1, 2) AS t(x)", [(3,)]),
     ("SELECT lag(x) OVER (ORDER BY x), x FROM (VALUES 1, 2) AS t(x) ORDER BY 2", [(None, 1), (1, 2)]),
     ("SELECT last_value(x) OVER w FROM (VALUES 1, 2) AS t(x) WINDOW w AS (ORDER BY x)", [(1,), (2,)]),
     (
-        "SELECT sum(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM (VALUES 1, 2, 3) AS t(x) ORDER BY x",
+        "SELECT sum(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM (VALUES 1, 2, 3) t(x)",
         [(1,), (3,), (5,)],
     ),
     (

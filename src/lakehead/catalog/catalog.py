@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lakehead.catalog.changes import Schema, load_columns, partition_values
-from lakehead.catalog.database import connect, explained, migrate, transaction
+from lakehead.catalog.database import connect, migrate, transaction
 from lakehead.catalog.types import (
     CatalogFile,
     ColumnType,
@@ -41,8 +41,7 @@ class Catalog:
         self.database = database
         self._guard = threading.Lock()
         migrate(path)
-        with explained():
-            self._writer = connect(path)
+        self._writer = connect(path)
 
     def close(self) -> None:
         """Let the file go. The catalog is not to be used afterwards."""
@@ -78,8 +77,7 @@ class Catalog:
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """Reads inside the block all see the same state."""
-        with explained():
-            connection = connect(self.path)
+        connection = connect(self.path)
         try:
             with transaction(connection, "DEFERRED"):
                 yield Snapshot(connection, self.database)

@@ -43,6 +43,7 @@ class _Run:
     target: CrawlTarget
     full: bool
     lock: FileLock
+    interval: float
     stop: threading.Event = field(default_factory=threading.Event)
     done: Future[Crawl] = field(default_factory=Future)
 
@@ -54,8 +55,8 @@ class _Run:
 class Crawlers:
     """The crawlers of a lake. Safe from several threads and processes.
 
-    A crawl begins at once, unless the one before it began less than `min_interval` seconds ago: then it waits until
-    that has passed, and only then looks. So in a burst one crawl serves many, and its StartTime tells truly from when
+    A crawl begins at once, unless the one before it began less than `min_interval` seconds ago (a number, or what
+    tells one when a crawl is started): then it waits until that has passed, and only then looks. So in a burst one crawl serves many, and its StartTime tells truly from when
     on everything noted before is in it.
     """
 
@@ -196,7 +197,7 @@ class Crawlers:
         ready.set_result(None)
 
     def _start(self, name: str, *, full: bool) -> Future[Crawl]:
-        target = self._target(name)
+        target, interval = self._target(name), self._min_interval()
         with self._guard:
             if name in self._runs:
                 raise CrawlerRunning(f'the crawler "{name}" runs already', crawler=name)
@@ -206,16 +207,15 @@ class Crawlers:
                 lock.acquire(timeout=_PROBE_SECONDS, poll_interval=0.005)
             except Timeout as error:
                 raise CrawlerRunning(f'the crawler "{name}" runs already in another process', crawler=name) from error
-            run = self._runs[name] = _Run(target, full, lock)
+            run = self._runs[name] = _Run(target, full, lock, interval)
         threading.Thread(target=self._carry_out, args=(run,), name=f"crawl-{name}", daemon=True).start()
         return run.done
 
     def _carry_out(self, run: _Run) -> None:
         """The crawl's own thread: whatever happens, the lock is let go and everyone who waits is told."""
         name = run.target.crawler
-        interval = self._min_interval()
-        earliest = self._began.get(name, float("-inf")) + interval
-        run.stop.wait(max(0.0, min(interval, earliest - time.monotonic())))
+        earliest = self._began.get(name, float("-inf")) + run.interval
+        run.stop.wait(max(0.0, min(run.interval, earliest - time.monotonic())))
         self._began[name] = time.monotonic()
         crawl = self._crawl(run, utc_now())
         with self._guard:

@@ -47,10 +47,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that waits for locks, commits to disk (`synchronous=FULL`) and is begun by hand."""
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection
+    with explained():
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        try:
+            connection.execute("PRAGMA synchronous=FULL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 @contextmanager

@@ -49,11 +49,10 @@ def text_sql(value: str) -> str:
 
 def position(node: exp.Expr) -> dict[str, Any]:
     """Where in the SQL a node is: `{"line", "column"}`, from 1; nothing where the parser did not keep it."""
-    for one in node.walk():
-        if "line" in one.meta:
-            length = one.meta["end"] - one.meta["start"]
-            return {"line": one.meta["line"], "column": max(1, one.meta["col"] - length)}
-    return {}
+    found = min((one.meta for one in node.walk() if "line" in one.meta), key=lambda meta: meta["start"], default=None)
+    if found is None:
+        return {}
+    return {"line": found["line"], "column": max(1, found["col"] - found["end"] + found["start"])}
 
 
 def fault(message: str, node: exp.Expr, hint: str = "", **where: Any) -> QueryError:

@@ -140,10 +140,8 @@ class QueryEngine:
             config["threads"] = self._threads
         connection = duckdb.connect(":memory:", config=config)
         # DuckDB 2.0 turns TRY_CAST over read_csv into the reader's hard cast and loses rows.
-        connection.execute("SET disabled_optimizers = 'type_pushdown'")
-        connection.execute("SET TimeZone = 'UTC'")
-        for macro in (*casts.MACROS, *operators.MACROS):
-            connection.execute(macro)
+        settings = ("SET disabled_optimizers = 'type_pushdown'", "SET TimeZone = 'UTC'")
+        connection.execute("; ".join((*settings, *casts.MACROS, *operators.MACROS)))
         return connection
 
     def _plan(
@@ -214,7 +212,8 @@ def _watched(paths: list[Path]) -> Iterator[None]:
 
     try:
         yield
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
+        # Of a missing file DuckDB says that it may not look for others like it.
         gone = next((path for path in paths if not path.exists()), None)
         if gone is not None:
             raise _Vanished(str(gone)) from error

@@ -22,31 +22,44 @@ def wanted_partitions(connection: DuckDBPyConnection, scan: Scan, paths: list[st
     A condition that cannot be evaluated on its own prunes nothing. Neither does one that holds for a row of nulls
     where an outer join makes such rows: it would turn matched rows into unmatched ones.
     """
-    conditions = [one for one in scan.conjuncts if _can_prune(connection, scan, one)]
+    conditions = [one for one in scan.conjuncts if not (scan.nullable and _holds_for_nulls(connection, scan, one))]
     if not conditions or not paths:
         return None
+    found = _matching(connection, scan, paths, " AND ".join(f"({one})" for one in conditions))
+    if found is not None or len(conditions) == 1:
+        return found
+    # One of them cannot be evaluated on its own; the others can.
+    several = [_matching(connection, scan, paths, one) for one in conditions]
+    sets = [set(one) for one in several if one is not None]
+    return sorted(set.intersection(*sets)) if sets else None
+
+
+def _matching(connection: DuckDBPyConnection, scan: Scan, paths: list[str], condition: str) -> list[str] | None:
+    import duckdb
+
     rows = ", ".join(f"({', '.join([text_sql(path), *_values(scan, path)])})" for path in paths)
     names = ", ".join(["_path", *(name_sql(key.name) for key in scan.table.partition_keys)])
-    where = " AND ".join(f"({one})" for one in conditions)
     try:
-        found = connection.execute(
-            f"SELECT _path FROM (VALUES {rows}) AS {scan.alias}({names}) WHERE {where}"
-        ).fetchall()
-    except _duckdb_error() as error:
+        found = connection.execute(f"SELECT _path FROM (VALUES {rows}) AS {scan.alias}({names}) WHERE {condition}")
+        return sorted(str(row[0]) for row in found.fetchall())
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error as error:
         log.debug("no partitions are pruned: %s", error)
         return None
-    return sorted(str(row[0]) for row in found)
 
 
-def _can_prune(connection: DuckDBPyConnection, scan: Scan, condition: str) -> bool:
+def _holds_for_nulls(connection: DuckDBPyConnection, scan: Scan, condition: str) -> bool:
+    import duckdb
+
     nulls = ", ".join(
         f"CAST(NULL AS {from_glue(key.type).duckdb}) AS {name_sql(key.name)}" for key in scan.table.partition_keys
     )
     try:
         row = connection.execute(f"SELECT {condition} FROM (SELECT {nulls}) AS {scan.alias}").fetchone()
-    except _duckdb_error():
-        return False
-    return not (scan.nullable and row is not None and row[0] is True)
+    except duckdb.Error:
+        return True
+    return row is not None and row[0] is True
 
 
 def _values(scan: Scan, path: str) -> list[str]:
@@ -56,9 +69,3 @@ def _values(scan: Scan, path: str) -> list[str]:
         for key in scan.table.partition_keys
         for value in [values.get(key.name)]
     ]
-
-
-def _duckdb_error() -> type[Exception]:
-    import duckdb
-
-    return duckdb.Error

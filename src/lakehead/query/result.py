@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -64,8 +64,8 @@ class Answer:
     def __init__(self, connection: DuckDBPyConnection, table: str, kinds: list[Type], folder: Path, count: int) -> None:
         self._connection, self._table, self._kinds, self._folder = connection, table, kinds, folder
         self._count = count
-        self._guard = threading.Lock()
-        self._open = True
+        # An answer that nobody reads to its end or closes is cleared away with it.
+        self.close = weakref.finalize(self, _clear, connection, folder)
 
     def rows(self) -> Iterator[Row]:
         """The rows; the session is closed behind the last one."""
@@ -90,16 +90,6 @@ class Answer:
         self._connection.execute(f"COPY ({rows}) TO {text_sql(str(target))} (FORMAT parquet, COMPRESSION zstd)")
         shutil.move(target, path)
 
-    def close(self) -> None:
-        """Close the session and remove what it spilled. A second time does nothing."""
-        with self._guard:
-            if not self._open:
-                return
-            self._open = False
-        with suppress(Exception):
-            self._connection.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def _selected(self) -> list[str]:
         found = []
         for index, kind in enumerate(self._kinds):
@@ -107,6 +97,12 @@ class Answer:
             # Without a zone: what the Python client needs for one is not installed.
             found.append(f"timezone('UTC', {sql})" if kind.name == "timestamptz" else f"CAST({sql} AS {kind.duckdb})")
         return found
+
+
+def _clear(connection: DuckDBPyConnection, folder: Path) -> None:
+    with suppress(Exception):
+        connection.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _in_utc(row: Row, stamps: list[int]) -> Row:
