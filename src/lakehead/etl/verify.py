@@ -14,7 +14,7 @@ from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import list_object_commits, read_commit, scan_commits
 from lakehead.etl.content import marked_key, still_holds
 from lakehead.etl.job import object_lock
-from lakehead.etl.proof import RecordProof
+from lakehead.etl.proof import Fault, RecordProof
 from lakehead.model import object_id, utc_now
 from lakehead.storage import layout
 from lakehead.storage.base import ObjectInfo, ObjectStore
@@ -167,15 +167,21 @@ class _Scene:
         self.records[record.dataset, record.object_id] = record
         self.checked["files"] += len(record.keys)
         self.checked["rows"] += record.rows_read
-        for key in record.keys:
-            other = self.claimed.setdefault(key, record.object_id)
-            if other != record.object_id:
-                faults.append(("shared_file", key, f"the records of two objects name it: {other}, {record.object_id}"))
+        faults += self._claim(record)
         for kind, place, detail in faults:
             self._broken(kind, place, detail, record.dataset, record.source.key)
         if record.duplicate_of and not still_holds(self.processed, self.bucket, record):
             detail = f"its rows were to be those of {record.duplicate_of}, which are gone"
             self._broken("skipped_but_gone", record.source.key, detail, record.dataset, record.source.key)
+
+    def _claim(self, record: CommitRecord) -> list[Fault]:
+        faults: list[Fault] = []
+        for key in record.keys:
+            if layout.owner_of(key) != record.object_id[:20]:
+                faults.append(("shared_file", key, f"the record of {record.source.key} names it, but it is another's"))
+            elif self.claimed.setdefault(key, record.dataset) != record.dataset:
+                faults.append(("shared_file", key, f"records of {self.claimed[key]} and {record.dataset} name it"))
+        return faults
 
     def _broken(self, kind: str, place: str, detail: str, dataset: str, key: str) -> None:
         self.findings.append(Finding(kind, place, detail, f"{RELOAD} --key {key}"))
