@@ -222,7 +222,10 @@ def test_the_demo_runs_where_one_ran_before(tmp_path: Path) -> None:
 
 
 def test_a_second_up_is_told_that_one_runs(sales: Path) -> None:
-    with watching(sales):
+    (sales / "good.csv").write_text(GOOD, encoding="utf-8")
+    with watching(sales) as process:
+        assert within(sales, "put", str(sales / "good.csv"))[0] == 0
+        assert process.stdout is not None and process.stdout.readline().startswith("SUCCEEDED")
         code, out, err = within(sales, "up")
         assert (code, out) == (75, "") and "Error: " in err
         assert within(sales, "runs", "ls")[0] == 0, "reading goes on meanwhile"

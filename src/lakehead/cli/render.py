@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import count
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -106,7 +106,11 @@ def write_table(listing: Listing) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for index, name in enumerate(listing.names):
         numbers = all(isinstance(row[index], int | float | Decimal | None) for row in rows)
-        table.add_column(Text(printable(name)), justify="right" if numbers else "left", overflow="fold")
+        # The first column is what a person copies; it stays whole where that leaves the others room.
+        widest = max(len(plain(row[index])) for row in rows) if index == 0 else console.width
+        whole = widest + 13 * (len(listing.names) - 1) <= console.width
+        side: Literal["left", "right"] = "right" if numbers else "left"
+        table.add_column(Text(printable(name)), justify=side, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(plain(cell), style=_style(cell)) for cell in row))
     console.print(table)

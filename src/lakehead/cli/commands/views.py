@@ -25,7 +25,7 @@ def run_table(runs: Iterable[RunSummary], *, footer: str = "", empty: str = "No 
         (
             run.name,
             run.status,
-            run.key,
+            run.key.rpartition("/")[2],
             run.started,
             None if run.duration_seconds is None else round(run.duration_seconds, 2),
             run.rows_committed,
@@ -34,7 +34,7 @@ def run_table(runs: Iterable[RunSummary], *, footer: str = "", empty: str = "No 
         )
         for run in runs
     ]
-    names = ("execution", "status", "key", "started (UTC)", "seconds", "rows", "quarantined", "error")
+    names = ("execution", "status", "file", "started (UTC)", "seconds", "rows", "quarantined", "error")
     return Listing(names, rows, empty=empty, footer=footer)
 
 
