@@ -103,13 +103,16 @@ def test_killed_twenty_times_in_the_burst_it_ends_the_same(lake_dir: LakeMaker, 
     where = lake_dir("retail")
     for source in retail_files:
         where.land(source)
-    dice, pause, killed = random.Random(20), threading.Event(), 0
+    dice, pause, killed, midway = random.Random(20), threading.Event(), 0, 0
     for _ in range(20):
         daemon = where.start_up()
         pause.wait(dice.uniform(0.7, 2.2))
         daemon.kill()
         killed += daemon.wait(30) == -9
+        with where.open() as lake:
+            midway += lake.count_runs("RUNNING") > 0
     assert killed == 20
+    assert midway > 3, "the kills came before or after the work"
     where.run("ingest")
     with where.open() as lake:
         assert totals(lake) == EXPECTED
