@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -164,7 +164,7 @@ class TaskRunner:
         with log_context(**_fields(task)):
             try:
                 result = future.result()
-            except (Exception, CancelledError) as error:
+            except BaseException as error:
                 self._answer(task, _failed(task, error))
             else:
                 self._answer(task, _returned(task, result))

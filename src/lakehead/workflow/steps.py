@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import sqlite3
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,8 +33,6 @@ from lakehead.workflow.types import (
 log = logging.getLogger(__name__)
 
 MAX_DEFINITIONS = 256
-MAX_AT_ONCE = 100
-"""Timers that are due when they are set fire in the same transaction, at most so many, so that none grows too long."""
 
 
 class Definitions:
@@ -99,8 +97,7 @@ class Steps:
     def start(self, number: int, name: str, definition: Definition, input: Json, info: ExecutionInfo) -> None:
         """The first step of an execution whose row has just been inserted."""
         stored = _Stored(number, name, definition, {}, False, [])
-        due = self._take(stored, machine.start(definition, input, info, self.now))
-        self._run(stored, due, ())
+        self._take(stored, machine.start(definition, input, info, self.now))
         self._store(stored)
 
     def redrive(self, number: int) -> None:
@@ -108,9 +105,8 @@ class Steps:
         stored = self._load(number)
         if stored is None:
             raise LookupError(number)
-        due = self._take(stored, machine.redrive(stored.definition, stored.state, self.now))
+        self._take(stored, machine.redrive(stored.definition, stored.state, self.now))
         self.connection.execute("UPDATE executions SET redrives = redrives + 1 WHERE number = ?", (number,))
-        self._run(stored, due, ())
         self._store(stored, restarted=True)
 
     def deliver(self, deliveries: Iterable[Delivery]) -> None:
@@ -128,7 +124,7 @@ class Steps:
         before = stored.state
         self.connection.execute("SAVEPOINT execution")
         try:
-            self._run(stored, deque(), deliveries)
+            self._run(stored, deliveries)
             if stored.history:
                 self._store(stored)
         except sqlite3.Error:
@@ -141,25 +137,19 @@ class Steps:
             self._store(stored)
         self.connection.execute("RELEASE execution")
 
-    def _run(self, stored: _Stored, due: deque[Event], deliveries: Iterable[Delivery]) -> None:
-        at_once = 0
+    def _run(self, stored: _Stored, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
             if self._awaited(delivery):
-                step = machine.advance(stored.definition, stored.state, delivery.event, self.now)
-                due.extend(self._take(stored, step))
-        while due and stored.state["status"] == RUNNING and at_once < MAX_AT_ONCE:
-            at_once += 1
-            event = due.popleft()
-            if self._awaited(Delivery(stored.number, event)):
-                due.extend(self._take(stored, machine.advance(stored.definition, stored.state, event, self.now)))
+                self._take(stored, machine.advance(stored.definition, stored.state, delivery.event, self.now))
 
-    def _take(self, stored: _Stored, step: Step) -> deque[Event]:
-        """Keep a step's state and history and carry out its commands. Returns the timers that are due already."""
+    def _take(self, stored: _Stored, step: Step) -> None:
+        """Keep a step's state and history and carry out its commands."""
         stored.state = step.state
         stored.history.extend(step.history)
-        return deque(event for command in step.commands if (event := self._carry_out(stored.number, command)))
+        for command in step.commands:
+            self._carry_out(stored.number, command)
 
-    def _carry_out(self, number: int, command: Command) -> Event | None:
+    def _carry_out(self, number: int, command: Command) -> None:
         execute = self.connection.execute
         match command:
             case ScheduleTask():
@@ -182,10 +172,8 @@ class Steps:
                 execute("DELETE FROM tasks WHERE execution = ? AND task = ?", (number, command.task_id))
             case StartTimer():
                 execute("INSERT INTO timers VALUES (?, ?, ?)", (number, command.timer_id, micros(command.due)))
-                return TimerFired(command.timer_id) if command.due <= self.now else None
             case CancelTimer():
                 execute("DELETE FROM timers WHERE execution = ? AND timer = ?", (number, command.timer_id))
-        return None
 
     def _awaited(self, delivery: Delivery) -> bool:
         """Whether the outbox still has the event's task or timer; it is taken out, so that it counts once."""

@@ -86,7 +86,8 @@ class Worker:
     def run_until_idle(self, timeout: float) -> bool:
         """Work until nothing is left to do: every execution has ended, or waits for someone to report.
 
-        Returns False where there is something left after `timeout` seconds.
+        Returns False where there is something left after `timeout` seconds; running handlers are then waited for as
+        by `run`.
         """
         end = time.monotonic() + timeout
         with self._session():
