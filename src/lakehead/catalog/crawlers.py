@@ -56,8 +56,8 @@ class Crawlers:
     """The crawlers of a lake. Safe from several threads and processes.
 
     A crawl begins at once, unless the one before it began less than `min_interval` seconds ago (a number, or what
-    tells one when a crawl is started): then it waits until that has passed, and only then looks. So in a burst one crawl serves many, and its StartTime tells truly from when
-    on everything noted before is in it.
+    tells one when a crawl is started): then it waits until that has passed, and only then looks. So in a burst one
+    crawl serves many, and its StartTime tells truly from when on everything noted before is in it.
     """
 
     def __init__(
