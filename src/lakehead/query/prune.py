@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from lakehead.catalog.changes import partition_values
-from lakehead.query.bound import name_sql, text_sql
+from lakehead.query.bound import name_sql
 from lakehead.query.queries import Scan
 from lakehead.query.types import from_glue
 
@@ -37,10 +37,14 @@ def wanted_partitions(connection: DuckDBPyConnection, scan: Scan, paths: list[st
 def _matching(connection: DuckDBPyConnection, scan: Scan, paths: list[str], condition: str) -> list[str] | None:
     import duckdb
 
-    rows = ", ".join(f"({', '.join([text_sql(path), *_values(scan, path)])})" for path in paths)
-    names = ", ".join(["_path", *(name_sql(key.name) for key in scan.table.partition_keys)])
+    values = [partition_values(path) for path in paths]
+    columns = ["unnest(?) AS _path"]
+    for key in scan.table.partition_keys:
+        columns.append(f"CAST(unnest(?) AS {from_glue(key.type).duckdb}) AS {name_sql(key.name)}")
+    lists = [paths, *([one.get(key.name) for one in values] for key in scan.table.partition_keys)]
     try:
-        found = connection.execute(f"SELECT _path FROM (VALUES {rows}) AS {scan.alias}({names}) WHERE {condition}")
+        sql = f"SELECT _path FROM (SELECT {', '.join(columns)}) AS {scan.alias} WHERE {condition}"
+        found = connection.execute(sql, lists)
         return sorted(str(row[0]) for row in found.fetchall())
     except duckdb.InterruptException:
         raise
@@ -60,12 +64,3 @@ def _holds_for_nulls(connection: DuckDBPyConnection, scan: Scan, condition: str)
     except duckdb.Error:
         return True
     return row is not None and row[0] is True
-
-
-def _values(scan: Scan, path: str) -> list[str]:
-    values = partition_values(path)
-    return [
-        f"CAST({text_sql(value) if value is not None else 'NULL'} AS {from_glue(key.type).duckdb})"
-        for key in scan.table.partition_keys
-        for value in [values.get(key.name)]
-    ]
