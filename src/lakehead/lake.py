@@ -16,7 +16,7 @@ from lakehead import inspection
 from lakehead.catalog import Catalog
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract, load_contracts
-from lakehead.errors import Busy, ConfigError, InvalidKey, NotFound, NotRedrivable, UsageError
+from lakehead.errors import Busy, ConfigError, InvalidKey, LakeheadError, NotFound, NotRedrivable, UsageError
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import list_commits
 from lakehead.etl.verify import VerifyReport as Verification
@@ -59,9 +59,8 @@ REDRIVE_SECONDS = 3600.0
 class Lake:
     """One environment of a lake. Open it as a context manager; safe to use from several threads."""
 
-    def __init__(self, config: LakeConfig, contracts: Mapping[str, Contract], store: ObjectStore) -> None:
+    def __init__(self, config: LakeConfig, store: ObjectStore) -> None:
         self.config = config
-        self.contracts = dict(contracts)
         self.store = store
         state = config.state_dir
         self.events = EventStore(state / "events.db")
@@ -73,21 +72,25 @@ class Lake:
     def open(cls, config: LakeConfig) -> Lake:
         """The lake of this configuration, its buckets made where they are local and missing.
 
-        Raises ConfigError, ContractError and StorageUnavailable.
+        Raises ConfigError and StorageUnavailable.
         """
-        contracts = load_contracts(config.contracts_dir)
+        store = open_store(config.store_address, region=config.region, profile=config.profile)
+        for bucket in (config.raw_bucket, config.processed_bucket):
+            if config.storage == "local":
+                store.create_bucket(bucket)
+        return cls(config, store)
+
+    @cached_property
+    def contracts(self) -> Mapping[str, Contract]:
+        """The contract of every dataset. Read on first use: what only looks needs none. Raises ContractError."""
+        contracts = load_contracts(self.config.contracts_dir)
         if not contracts:
             raise ConfigError(
                 "the lake has no contract",
                 hint="Write contracts/<folder>/<dataset>.odcs.yaml, or start from: lakehead init",
-                path=str(config.contracts_dir),
+                path=str(self.config.contracts_dir),
             )
-        address = config.storage_path if config.storage == "local" else config.endpoint_url or "s3://"
-        store = open_store(address, region=config.region, profile=config.profile)
-        for bucket in (config.raw_bucket, config.processed_bucket):
-            if config.storage == "local":
-                store.create_bucket(bucket)
-        return cls(config, contracts, store)
+        return contracts
 
     def __enter__(self) -> Lake:
         return self
@@ -214,12 +217,20 @@ class Lake:
         """Stop a running execution; it ends as ABORTED. What it had committed stays."""
         return inspection.run_summary(self.journal.stop(name, error="Stopped", cause=cause))
 
-    def up(self, stop: threading.Event, *, on_run: Callable[[RunSummary], None] | None = None) -> None:
+    def up(
+        self,
+        stop: threading.Event,
+        *,
+        on_run: Callable[[RunSummary], None] | None = None,
+        on_ready: Callable[[], None] | None = None,
+    ) -> None:
         """Watch the raw zone and load what lands, until `stop` is set. Raises Busy where another `up` runs."""
         pipeline = self._pipeline()
         if on_run:
             pipeline.on_end(lambda execution: on_run(inspection.run_summary(execution)))
         with worker_lock(self.config.state_dir), self._working(pipeline) as work, self._watcher():
+            if on_ready:
+                on_ready()
             while not stop.is_set():
                 work.check()
                 if self.events.wait_for_pending(IDLE_SECONDS) and not pipeline.dispatch():
@@ -438,4 +449,11 @@ class Lake:
             DoctorCheck(f"notify {one.name}", one.name not in wrong, wrong.get(one.name, "address can be used"))
             for one in self.config.notify
         ]
-        return inspection.health(self.config, self.store, subscriptions)
+        return inspection.health(self.config, self.store, [self._look_at_contracts(), *subscriptions])
+
+    def _look_at_contracts(self) -> DoctorCheck:
+        try:
+            names = ", ".join(sorted(self.contracts))
+        except LakeheadError as error:
+            return DoctorCheck("contracts", False, str(error), error.hint)
+        return DoctorCheck("contracts", True, names)

@@ -112,7 +112,8 @@ def test_ingest_with_files_lands_them_first(lake: StandIn, call: Call, tmp_path:
 
 
 def test_up_prints_a_line_for_each_execution_and_stops_on_a_signal(lake: StandIn, call: Call) -> None:
-    def answer(stop: threading.Event, on_run: Any) -> None:
+    def answer(stop: threading.Event, on_run: Any, on_ready: Any) -> None:
+        on_ready()
         on_run(GOOD)
         on_run(BAD)
         signal.raise_signal(signal.SIGTERM)
@@ -131,7 +132,7 @@ def test_up_prints_a_line_for_each_execution_and_stops_on_a_signal(lake: StandIn
 
 
 def test_a_second_signal_does_not_wait(lake: StandIn, call: Call) -> None:
-    def answer(stop: threading.Event, on_run: Any) -> None:
+    def answer(stop: threading.Event, on_run: Any, on_ready: Any) -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 

@@ -28,8 +28,8 @@ def command() -> None:
     before = {number: signal.signal(number, _stopper(stop)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with session.open() as lake:
-            session.say(f"Watching {lake.config.raw_bucket} of {lake.config.root}. Ctrl-C stops.")
-            lake.up(stop, on_run=_printer(session, stop))
+            watching = f"Watching {lake.config.raw_bucket} of {lake.config.root}. Ctrl-C stops."
+            lake.up(stop, on_run=_printer(session, stop), on_ready=lambda: session.say(watching))
         session.say("Stopped.")
     finally:
         for number, handler in before.items():
