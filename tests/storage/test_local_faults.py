@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -374,12 +375,20 @@ def test_an_etag_is_the_sha256_of_what_is_there_now(local: LocalStore) -> None:
         assert local.head("b", "k").etag == hashlib.sha256(b"%04d" % number).hexdigest()
 
 
-def test_an_unchanged_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("age_ns", "reads"), [(10**9, 1), (10**6, 2)])
+def test_a_file_is_read_once_unless_it_changed_in_this_tick_of_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_ns: int, reads: int
+) -> None:
     path = tmp_path / "k"
     path.write_bytes(b"content")
-    settled = path.stat().st_ctime_ns + 10**9
-    monkeypatch.setattr("lakehead.storage.etags.time.time_ns", lambda: settled)
+    now, opened = path.stat().st_ctime_ns + age_ns, []
+
+    def counted(path: Path) -> BinaryIO:
+        opened.append(path)
+        return path.open("rb")
+
+    monkeypatch.setattr("lakehead.storage.etags.time.time_ns", lambda: now)
+    monkeypatch.setattr("lakehead.storage.etags.open_for_reading", counted)
     cache = EtagCache()
-    first = cache.of(path)[0]
-    monkeypatch.setattr("lakehead.storage.etags.open_for_reading", lambda path: pytest.fail("read again"))
-    assert cache.of(path)[0] == first
+    assert cache.of(path)[0] == cache.of(path)[0] == hashlib.sha256(b"content").hexdigest()
+    assert len(opened) == reads

@@ -7,6 +7,7 @@ import http.server
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from lakehead.errors import BucketNotFound, ConfigError, StorageUnavailable
 from lakehead.storage import S3Store
+from lakehead.storage.etags import sha256_file
 
 
 @pytest.fixture
@@ -77,15 +79,47 @@ class Broken(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def broken_address() -> Iterator[str]:
-    Broken.asked = 0
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+class Cut(Broken):
+    """Promises a hundred bytes and sends ten."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.send_header("ETag", '"etag"')
+        self.send_header("Last-Modified", "Fri, 03 Jan 2025 08:00:00 GMT")
+        self.end_headers()
+        self.wfile.write(b"x" * 10)
+        self.close_connection = True
+
+
+@contextmanager
+def serving(handler: type[Broken]) -> Iterator[str]:
+    handler.asked = 0
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join(10)
+
+
+@pytest.fixture
+def broken_address() -> Iterator[str]:
+    with serving(Broken) as address:
+        yield address
+
+
+def test_a_body_that_breaks_off_is_unavailable_storage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with serving(Cut) as address:
+        store = store_at(address, monkeypatch, attempts=1)
+        calls: list[Callable[[], object]] = [
+            lambda: store.get("bucket", "k"),
+            lambda: store.get_with_etag("bucket", "k"),
+            lambda: sha256_file(store.open("bucket", "k")),
+        ]
+        for call in calls:
+            with pytest.raises(StorageUnavailable):
+                call()
 
 
 def store_at(address: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> S3Store:

@@ -111,12 +111,12 @@ def make_safe(path: Path) -> None:
 
 def refuse_links(path: Path, *, below: Path) -> None:
     """Raise OSError(ELOOP) where a part of `path` below `below` is a symbolic link. Parts may be missing."""
-    step = below
-    for part in path.relative_to(below).parts:
-        step = step / part
+    step = str(below)
+    for part in str(path.relative_to(below)).split("/"):
+        step = f"{step}/{part}"
         try:
             mode = os.lstat(step).st_mode
         except (FileNotFoundError, NotADirectoryError):
             return
         if stat.S_ISLNK(mode):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(step))
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), step)

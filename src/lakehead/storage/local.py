@@ -221,8 +221,13 @@ class LocalStore:
     def _bucket(self, bucket: str) -> Path:
         path = self.root / check_bucket(bucket)
         with explained(bucket, path=path):
-            refuse_links(path, below=self.root)
-        if not path.is_dir():
+            try:
+                mode = os.lstat(path).st_mode
+            except FileNotFoundError:
+                mode = 0
+            if stat.S_ISLNK(mode):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        if not stat.S_ISDIR(mode):
             hint = "Create the bucket, or look at the name in lakehead.toml."
             raise BucketNotFound("no such bucket", hint=hint, bucket=bucket, path=str(path))
         return path
@@ -254,7 +259,8 @@ class LocalStore:
         path = self._bucket(bucket) / PRIVATE / folder
         with explained(bucket, path=path):
             refuse_links(path, below=self.root)
-            path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            if not path.is_dir():
+                path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         return path
 
     @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 import tempfile
 import time
@@ -26,6 +27,7 @@ READ_SECONDS = 60.0
 ATTEMPTS = 5
 UPLOADS = 8
 PAGE = 1000
+BUFFER = 1 << 20
 
 
 class S3Store:
@@ -99,7 +101,7 @@ class S3Store:
         condition: dict[str, Any] = {"IfMatch": if_match} if if_match else {}
         with translated(bucket, key, version_id=version_id):
             answer = self._client.get_object(**_target(bucket, key, version_id), **condition)
-        return cast(BinaryIO, answer["Body"])
+        return cast(BinaryIO, io.BufferedReader(_Body(answer["Body"], bucket, key), BUFFER))
 
     def local_path(self, bucket: str, key: str) -> Path | None:
         """None: an S3 object has no file."""
@@ -210,6 +212,26 @@ class S3Store:
                 endpoint_url=self._endpoint_url or None,
                 region_name=session.region_name or "us-east-1",
             )
+
+
+class _Body(io.RawIOBase):
+    """An object's bytes on their way; what goes wrong on it is told as everywhere."""
+
+    def __init__(self, body: Any, bucket: str, key: str) -> None:
+        self._body, self._bucket, self._key = body, bucket, key
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with translated(self._bucket, self._key):
+            data = self._body.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
 
 
 _OWNED = ("BucketAlreadyOwnedByYou",)
