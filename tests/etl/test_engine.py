@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import shutil
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -27,7 +26,7 @@ from lakehead.model import ObjectVersion
 
 HEADER = "order_id,customer_id,product,quantity,price,order_date"
 ORIGIN = ObjectVersion("raw", "sales/orders/orders.csv", "etag-1")
-together = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+together = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 
 
 @pytest.fixture
@@ -183,7 +182,7 @@ def test_no_row_is_lost_where_duckdb_pushes_casts_into_its_reader(
     load: Callable[..., Any], engines: dict[str, Any], tmp_path: Path, engine: Any
 ) -> None:
     """duckdb#23818: TRY_CAST over read_csv became a hard cast of the reader, and rows were lost."""
-    count, bad = 200_000, 0
+    count, bad = 100_000, 0
     path = tmp_path / "many.csv"
     with path.open("w") as file:
         file.write(HEADER + "\n")
@@ -204,33 +203,34 @@ def test_no_row_is_lost_where_duckdb_pushes_casts_into_its_reader(
 def test_the_same_bytes_give_the_same_files_whatever_the_threads(
     load: Callable[..., Any], engine: Any, tmp_path: Path, orders: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "TEXT_PER_FILE", 6 << 20)
-    path = tmp_path / "many.csv"
+    monkeypatch.setattr(staging, "TEXT_PER_FILE", 1 << 20)
+    path, count = tmp_path / "many.csv", 180_000
     with path.open("w") as file:
         file.write(HEADER + "\n")
-        for n in range(400_000):
-            day = "2025-02-01" if n % 2 else f"2025-01-{1 + n * 7919 % 28:02}"
+        for n in range(count):
+            day = f"2025-01-{1 + n * 7919 % 28:02}" if n % 4 == 0 else "2025-02-01"
             file.write(f"{n},C{n % 977},product {n % 13},{n % 50 or 'x'},{n % 1000}.{n % 100:02},{day}\n")
-    digests = {}
+    digests = []
     for threads in (1, 2, 5):
-        one = DuckDBEngine(threads=threads, fast=engine.fast, memory_limit="200MB" if threads == 5 else "1GB")
+        one = DuckDBEngine(threads=threads, fast=engine.fast, memory_limit="60MB" if threads == 1 else "1GB")
         loaded = load(path, engine=one)
-        digests[threads] = loaded.digest
+        digests.append(loaded.digest)
+        if threads == 2:
+            digests.append(load(path, engine=one).digest)  # a session used before
         one.close()
-    assert len(set(digests.values())) == 1
-    assert loaded.result.rows_read == 400_000
+    assert len(set(digests)) == 1
+    assert loaded.counts == (count, count - 3_600, 3_600)
     large = [file.rows for file in loaded.result.files if file.partition == "order_date=2025-02-01"]
-    assert large == [122_880, 77_120], "a partition is cut where its file would become too large"
-    assert load(path).digest == loaded.digest, "a session used before"
+    assert large == [122_880, 10_320], "a partition is cut where its file would become too large"
 
 
 def test_an_unpartitioned_table_is_one_file_in_the_order_of_lines(
     load: Callable[..., Any], text_contract: Contract, tmp_path: Path
 ) -> None:
     path = tmp_path / "many.csv"
-    path.write_text("n,a,b\n" + "".join(f"{n},x{n % 7},\n" for n in range(300_000)))
+    path.write_text("n,a,b\n" + "".join(f"{n},x{n % 7},\n" for n in range(150_000)))
     loaded = load(path, text_contract)
-    assert [row[0] for row in loaded.rows] == list(range(300_000))
+    assert [row[0] for row in loaded.rows] == list(range(150_000))
     (file,) = loaded.result.files
     assert (file.path.name, file.partition) == ("0.parquet", "")
 
@@ -259,9 +259,9 @@ def test_little_memory_is_enough_or_the_error_says_so(
     path = tmp_path / "many.csv"
     with path.open("w") as file:
         file.write(HEADER + "\n")
-        file.writelines(f"{n},customer number {n},product,1,1,2025-01-{1 + n % 28:02}\n" for n in range(300_000))
-    small = DuckDBEngine(memory_limit="120MB", threads=1, fast=engine.fast)
-    assert load(path, engine=small).counts == (300_000, 300_000, 0)
+        file.writelines(f"{n},customer number {n},product,1,1,2025-01-{1 + n % 28:02}\n" for n in range(100_000))
+    small = DuckDBEngine(memory_limit="40MB", threads=1, fast=engine.fast)
+    assert load(path, engine=small).counts == (100_000, 100_000, 0)
     small.close()
     tiny = DuckDBEngine(memory_limit="5MB", threads=1, fast=engine.fast)
     with pytest.raises(Busy) as caught:
@@ -322,7 +322,6 @@ def test_a_session_can_load_no_extension_and_see_no_python(engines: dict[str, An
     with engines["duckdb"].sessions.session(tmp_path / "spill") as connection:
         for statement in (
             "FROM 'https://example.com/x.csv'",
-            "INSTALL httpfs FROM community",
             "LOAD spatial",
             "FROM secret",
         ):
@@ -337,21 +336,21 @@ def test_folder_names_are_written_as_hive_does() -> None:
 
 
 @pytest.mark.shared
-def test_the_whole_retail_year(retail_files: list[Path], tmp_path: Path, reader: duckdb.DuckDBPyConnection) -> None:
-    """UCI Online Retail in 305 files, each on its own; the figures are known exactly."""
+def test_the_whole_retail_year(
+    load: Callable[..., Any], retail_files: list[Path], tmp_path: Path, reader: duckdb.DuckDBPyConnection, engine: Any
+) -> None:
+    """UCI Online Retail, 305 files as one; the figures are known exactly. Quoted commas make it a careful reading."""
+    if not engine.fast:
+        pytest.skip("the file is read carefully anyway")
     contract = load_contract(Path(examples.__file__).parent / "retail/contracts/sales/orders.odcs.yaml")
-    engine = DuckDBEngine(threads=2)
-    read = committed = quarantined = 0
-    total = Decimal(0)
-    for path in retail_files:
-        stage = tmp_path / path.stem
-        origin = ObjectVersion("raw", f"sales/orders/{path.name}")
-        result = engine.load(path, contract, origin=origin, staging=stage)
-        read, committed = read + result.rows_read, committed + result.rows_committed
-        quarantined += result.rows_quarantined
-        query = f"SELECT sum(total_amount) FROM read_parquet({[str(file.path) for file in result.files]})"
-        total += reader.execute(query).fetchall()[0][0]
-        shutil.rmtree(stage)
-    engine.close()
-    assert (read, committed, quarantined) == (541_909, 406_829, 135_080)
-    assert total == Decimal("8300065.814")
+    path, staged = tmp_path / "year.csv", tmp_path / "staged"
+    with path.open("wb") as file:
+        for number, day in enumerate(retail_files):
+            header, _, rows = day.read_bytes().partition(b"\n")
+            file.write(rows if number else header + b"\n" + rows)
+    result = engine.load(path, contract, origin=ORIGIN, staging=staged)
+    assert (result.rows_read, result.rows_committed, result.rows_quarantined) == (541_909, 406_829, 135_080)
+    assert len(result.files) == 305
+    assert result.reasons["customer_id: required"] == 135_080
+    total = reader.execute(f"SELECT sum(total_amount) FROM '{staged}/data/*/*.parquet'").fetchone()
+    assert total == (Decimal("8300065.814"),)
