@@ -317,6 +317,12 @@ def test_nothing_of_a_failed_load_keeps_the_work_folder(load: Callable[..., Any]
     assert not list(tmp_path.rglob("work"))
 
 
+def test_the_optimizer_that_loses_rows_is_off(engines: dict[str, Any], tmp_path: Path) -> None:
+    """The plan's queries happen to give it nothing to push; the next version of one may not."""
+    with engines["duckdb"].sessions.session(tmp_path / "spill") as connection:
+        assert connection.execute("SELECT current_setting('disabled_optimizers')").fetchone() == ("type_pushdown",)
+
+
 def test_a_session_can_load_no_extension_and_see_no_python(engines: dict[str, Any], tmp_path: Path) -> None:
     secret = [1]  # noqa: F841
     with engines["duckdb"].sessions.session(tmp_path / "spill") as connection:

@@ -73,6 +73,16 @@ NASTY: dict[str, tuple[str, list[tuple[Any, ...]], Dropped]] = {
         [],
         [bad(good("x,EXTRA"), MANY), bad(good("x") + ",", MANY, line=4)],
     ),
+    "one empty field too many": (good("x") + ",", [], [bad(good("x") + ",", MANY)]),
+    "malformed rows before and after a broken one": (
+        "2,C2\n" + good("x").replace("2", "x", 1) + "\n2,C2",
+        [],
+        [
+            bad("2,C2", FEW),
+            bad(good("x").replace("2", "x", 1), "order_id: not an integer", line=4),
+            bad("2,C2", FEW, line=5),
+        ],
+    ),
     "too short": ("2,C2,x,2", [], [bad("2,C2,x,2", FEW)]),
     "too short and too long": (
         "2,C2,x,2,2.00\n" + good("x") + ",",
@@ -153,10 +163,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("name", NASTY)
-@pytest.mark.parametrize("end", ["\n", ""], ids=["ended", "unended"])
-def test_nasty_lines(load: Callable[..., Any], name: str, end: str) -> None:
+def test_nasty_lines(load: Callable[..., Any], name: str) -> None:
     lines, rows, quarantine = NASTY[name]
-    loaded = load(f"{HEADER}\n{A}\n{lines}\n{Z}{end}")
+    loaded = load(f"{HEADER}\n{A}\n{lines}\n{Z}\n")
     assert loaded.quarantine == quarantine
     assert loaded.rows == [A_ROW, *rows, Z_ROW]
 
@@ -164,7 +173,7 @@ def test_nasty_lines(load: Callable[..., Any], name: str, end: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NASTY if "\r" not in NASTY[name][0]])
 def test_nasty_lines_with_crlf(load: Callable[..., Any], name: str) -> None:
     lines, rows, quarantine = NASTY[name]
-    loaded = load(f"{HEADER}\n{A}\n{lines}\n{Z}\n".replace("\n", "\r\n"))
+    loaded = load(f"{HEADER}\n{A}\n{lines}\n{Z}".replace("\n", "\r\n"))
     assert loaded.quarantine == quarantine
     expected = [tuple(cell.replace("\n", "\r\n") if isinstance(cell, str) else cell for cell in one) for one in rows]
     assert loaded.rows == [A_ROW, *expected, Z_ROW]
