@@ -415,9 +415,11 @@ class Lake:
         return [inspection.notification(item) for item in self.notifier.feed(limit)]
 
     def retry_notifications(self) -> int:
-        """Send now what is still to be delivered, and what was given up. Returns how many are still pending."""
+        """Send now what is still to be delivered, and what was given up. Returns how many were sent."""
         self.notifier.retry()
-        return self.notifier.flush(FLUSH_SECONDS)
+        before = self.notifier.counts()["sent"]
+        self.notifier.flush(FLUSH_SECONDS)
+        return self.notifier.counts()["sent"] - before
 
     def verify(self, *, repair: bool = False, progress: Callable[[str], None] | None = None) -> VerifyReport:
         """Prove the invariants over the whole lake; with `repair`, mend what a crash left."""

@@ -64,7 +64,8 @@ class Services:
             raise TaskError("S3.NoSuchKeyException", str(error)) from error
         except BucketNotFound as error:
             raise TaskError("S3.NoSuchBucketException", str(error)) from error
-        return {"Body": data.decode(), "ContentLength": len(data), "ETag": f'"{etag}"'}
+        body = data[_range(request)]
+        return {"Body": body.decode(), "ContentLength": len(body), "ETag": f'"{etag}"'}
 
     def start_crawler(self, request: TaskRequest) -> Json:
         """Glue StartCrawler: begins a crawl and answers at once."""
@@ -166,6 +167,17 @@ def job_request(arguments: Mapping[str, str], *, attempt: str) -> JobRequest:
     return JobRequest(
         value("--dataset"), source, value("--execution"), attempt, force=arguments.get("--reason") == REPLAY
     )
+
+
+def _range(request: TaskRequest) -> slice:
+    """The bytes that a request's Range asks for, `bytes=0-1023`; all without one (RFC 9110, 14.1.2)."""
+    asked = request.arguments.get("Range")
+    if asked is None:
+        return slice(None)
+    found = re.fullmatch(r"bytes=([0-9]+)-([0-9]+)", str(asked))
+    if not found:
+        raise TaskError("S3.InvalidRangeException", f"not a range of bytes: {asked}")
+    return slice(int(found[1]), int(found[2]) + 1)
 
 
 def _text(request: TaskRequest, name: str) -> str:

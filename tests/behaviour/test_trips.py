@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -179,3 +180,15 @@ def test_each_execution_is_announced_once_and_no_secret_is_kept(
     assert sum("HeaderMismatch" in message["message"] for message in received) == 1
     for path in where.root.rglob("*"):
         assert not path.is_file() or b"CANARY" not in path.read_bytes(), path
+
+
+def test_a_file_of_years_is_committed_and_announced_like_any_other(lake_dir: LakeMaker) -> None:
+    """Its commit record is larger than what a workflow may carry (256 KiB)."""
+    where = lake_dir("sales")
+    days = [date(2015, 1, 1) + timedelta(days=number) for number in range(1_200)]
+    where.land_text("years.csv", HEADER + "".join(f"{n},C1,Mouse,1,5,{day}\n" for n, day in enumerate(days)))
+    with where.open() as lake:
+        assert lake.ingest().succeeded == 1
+        assert rows(lake, "SELECT count(*), count(DISTINCT order_date) FROM processed_orders") == [(1_200, 1_200)]
+        (key,) = [one.key for one in lake.store.list(lake.config.processed_bucket, "_lakehead/commits/")]
+        assert len(lake.store.get(lake.config.processed_bucket, key)) > 262_144

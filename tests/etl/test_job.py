@@ -28,6 +28,7 @@ from lakehead.errors import (
 from lakehead.etl.base import EngineResult
 from lakehead.etl.commit import list_commits, read_commit
 from lakehead.etl.duckdb_engine import DuckDBEngine
+from lakehead.etl.record import HEAD_BYTES
 from lakehead.model import object_id
 from lakehead.storage import LocalStore, ObjectStore, layout
 
@@ -391,7 +392,7 @@ def test_endless_conflicts_end_in_an_error_to_retry_on(scene: JobScene) -> None:
         if change.startswith("put _lakehead/commits"):
             document["attempt"] = f"other-{next(count)}"
             key = layout.commit_key(DATASET, version.id)
-            scene.store.put(scene.bucket, key, json.dumps(document).encode())
+            scene.store.put(scene.bucket, key, b" " * HEAD_BYTES + json.dumps(document).encode())
 
     with pytest.raises(CommitConflict) as caught:
         scene.run(version, store=ChangeWatch(scene.store, intervene))

@@ -19,6 +19,7 @@ from lakehead.contract import Column, ColumnType, Contract, Kind
 from lakehead.etl.base import CommitRecord, Engine, EngineResult, JobOutcome, JobRequest, StagedFile
 from lakehead.etl.commit import list_commits, read_commit
 from lakehead.etl.job import run_job
+from lakehead.etl.record import HEAD_BYTES
 from lakehead.etl.verify import VerifyReport, verify
 from lakehead.model import ObjectVersion
 from lakehead.storage import LocalStore, Move, ObjectStore
@@ -142,7 +143,7 @@ class JobScene:
 
     def document(self, version: ObjectVersion) -> dict[str, Any]:
         key = f"_lakehead/commits/{DATASET}/{version.id}.json"
-        found: dict[str, Any] = json.loads(self.store.get(self.bucket, key))
+        found: dict[str, Any] = json.loads(self.store.get(self.bucket, key)[HEAD_BYTES:])
         return found
 
     def rows(self) -> list[Row]:

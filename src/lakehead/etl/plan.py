@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lakehead.errors import RewriteRefused
 from lakehead.etl.base import CommitRecord, CommittedFile, EngineResult, JobRequest, Portion, StagedFile
-from lakehead.etl.record import dump, encode
+from lakehead.etl.record import encode, store_form
 from lakehead.model import Json, ObjectVersion, sequencer_order
 from lakehead.storage import layout
 from lakehead.storage.base import Move
@@ -156,7 +156,7 @@ def plan_nothing(outcome: Outcome, current: Stored, source: ObjectVersion, *, bu
     if outcome is Outcome.UNCHANGED and newer:
         record = replace(record, source=source)
         told = {name: getattr(source, name) for name in ("bucket", "key", "etag", "size", "sequencer", "version_id")}
-        document = dump({**current.document, "source": {**current.document.get("source", {}), **told}})
+        document = store_form({**current.document, "source": {**current.document.get("source", {}), **told}}, record)
     commit_key = layout.commit_key(record.dataset, record.object_id)
     leftovers = _leftovers(current) if outcome is Outcome.UNCHANGED else ()
     return PublishPlan(outcome, bucket, commit_key, record, leftovers, document=document, if_match=current.etag)

@@ -1,4 +1,4 @@
-"""Commit records as JSON. Fields that a newer version added are passed over; a missing one is refused."""
+"""Commit records as stored: a summary, then JSON. Unknown fields are passed over; a missing one is refused."""
 
 from __future__ import annotations
 
@@ -12,14 +12,31 @@ from lakehead.etl.base import CommitRecord, CommittedFile, Portion
 from lakehead.model import Json, ObjectVersion, sequencer_order
 
 FORMAT = 1
+HEAD_BYTES = 1024
+SUMMARY = ("execution", "rows_read", "rows_committed", "rows_quarantined")
+"""What a workflow reads of a record, besides the version of its source."""
+
 REPAIR_HINT = "Set it aside and load the object again with: lakehead verify --repair"
 
 T = TypeVar("T")
 
 
 def encode(record: CommitRecord) -> bytes:
-    """A record's JSON document."""
-    return dump({"format": FORMAT, **asdict(record)})
+    """A record as it is stored."""
+    return store_form({"format": FORMAT, **asdict(record)}, record)
+
+
+def store_form(document: dict[str, Json], record: CommitRecord) -> bytes:
+    """A record's document as it is stored: a summary of HEAD_BYTES in one line, then the whole document.
+
+    The summary is JSON, padded with spaces: a workflow reads just these bytes, by a ranged GetObject, because a record
+    may name thousands of files and a workflow carries 256 KiB.
+    """
+    source = {name: getattr(record.source, name) for name in ("etag", "sequencer", "version_id")}
+    head = json.dumps({"source": source, **{name: getattr(record, name) for name in SUMMARY}}).encode()
+    if len(head) >= HEAD_BYTES:
+        raise ValueError("a commit record's summary is too long")
+    return head.ljust(HEAD_BYTES - 1) + b"\n" + dump(document)
 
 
 def dump(document: Json) -> bytes:
@@ -30,7 +47,7 @@ def dump(document: Json) -> bytes:
 def decode(data: bytes, *, bucket: str, key: str) -> tuple[CommitRecord, dict[str, Json]]:
     """The record in a document, and the document itself with what this version does not know. Raises CorruptRecord."""
     try:
-        document = json.loads(data)
+        document = json.loads(data[HEAD_BYTES:])
         return _record(_Fields(document, "")), document
     except (ValueError, TypeError, RecursionError) as error:
         message = f"the commit record cannot be read: {error}"

@@ -172,7 +172,7 @@ class _Normaliser:
 
     def run(self) -> None:
         """The loop that every line of a file runs through; one without a quote is not parsed."""
-        reader, dialect, result, out = self.reader, self.reader.dialect, self.result, self.out
+        reader, dialect, out = self.reader, self.reader.dialect, self.out
         quote, delimiter, commas = dialect.quote, dialect.delimiter, self.width - 1
         header = delimiter.join(self.header) if self.header else ""
         back = reader.back
