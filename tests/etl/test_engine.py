@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lakehead import examples
 from lakehead.contract import Contract, load_contract
 from lakehead.errors import Busy, CountMismatch, LakeheadError, StorageUnavailable
-from lakehead.etl import duckdb_engine, staging
+from lakehead.etl import duckdb_engine, records, staging
 from lakehead.etl.duckdb_engine import DuckDBEngine
 from lakehead.etl.staging import escape, hive_path
 from lakehead.model import ObjectVersion
@@ -50,8 +50,13 @@ def both(load: Callable[..., Any], engines: dict[str, Any], engine: Any) -> Call
 def careful_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows with every file that the careful reader reads."""
     calls: list[int] = []
-    original = duckdb_engine.normalise
-    monkeypatch.setattr(duckdb_engine, "normalise", lambda *args: calls.append(1) or original(*args))
+
+    def counted(*args: Any) -> records.Normalised:
+        calls.append(1)
+        return normalise(*args)
+
+    normalise = records.normalise
+    monkeypatch.setattr(duckdb_engine, "normalise", counted)
     return calls
 
 

@@ -15,6 +15,7 @@ import pytest
 from support import journals
 from support.journals import WORK, FastClock, chain, notes, task, types
 
+from lakehead.workflow.database import Database
 from lakehead.workflow.journal import Journal, Start
 
 ITEMS = [1, 2, 3]
@@ -40,14 +41,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbe
     folder = tmp_path_factory.mktemp("undisturbed")
     commits = 0
     with pytest.MonkeyPatch.context() as patch:
-        really = journals.Database._commit
+        really = Database._commit
 
-        def counted(self: journals.Database) -> None:
+        def counted(self: Database) -> None:
             nonlocal commits
             commits += 1
             really(self)
 
-        patch.setattr(journals.Database, "_commit", counted)
+        patch.setattr(Database, "_commit", counted)
         with Journal(folder / "workflow.db", clock=FastClock(time.time())) as journal:
             journals.start_and_run(journal, folder / "log", ITEMS)
             found = journal.describe("everything")

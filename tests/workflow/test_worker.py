@@ -369,7 +369,8 @@ def test_answers_outlast_a_disk_that_is_full_for_a_while(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker_module, "RETRY_SECONDS", 0.01)
-    really, runs, failures = journal.database._commit, [], [3]
+    runs: list[str] = []
+    really, failures = journal.database._commit, [3]
 
     def commit() -> None:
         if runs and failures[0]:
