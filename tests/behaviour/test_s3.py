@@ -1,0 +1,47 @@
+"""The same lake on S3: a real server process, buckets with versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from support.lakedir import LakeDir, rows
+from support.stores import s3_address
+
+from lakehead.config import load_config
+from lakehead.lake import Lake
+
+__all__ = ["s3_address"]
+
+HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
+ALL = "SELECT order_id, total_amount FROM processed_orders ORDER BY order_id"
+
+
+def test_a_lake_on_s3_loads_rewrites_and_answers(
+    lake_dir: Callable[[str], LakeDir], s3_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    where = lake_dir("sales")
+    settings = where.root / "lakehead.toml"
+    text = settings.read_text().replace("poll_seconds = 20", "poll_seconds = 0")
+    text = text.replace("settle_seconds = 2", "settle_seconds = 0").replace("eu-central-1", "us-east-1")
+    settings.write_text(text.replace('# endpoint_url = "http://localhost:9000"', f'endpoint_url = "{s3_address}"'))
+    source = where.root / "a.csv"
+    source.write_text(HEADER + "1,C1,Mouse,2,500,2025-01-01\n2,C1,Mouse,x,500,2025-01-02\n")
+
+    with Lake.open(load_config(where.root, env="prod")) as lake:
+        for bucket in (lake.config.raw_bucket, lake.config.processed_bucket):
+            lake.store.create_bucket(bucket)
+        lake.put([source])
+        summary = lake.ingest()
+        assert (summary.succeeded, summary.rows_committed, summary.rows_quarantined) == (1, 1, 1)
+        assert rows(lake, ALL) == [(1, Decimal("1000.00"))]
+        assert lake.ingest().started == 0
+        source.write_text(HEADER + "1,C1,Mouse,3,500,2025-01-01\n")
+        lake.put([source])
+        assert lake.ingest().succeeded == 1
+        assert rows(lake, ALL) == [(1, Decimal("1500.00"))]
+        assert lake.quarantine_rows() == []
+        assert lake.verify().ok
