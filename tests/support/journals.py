@@ -8,7 +8,9 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,6 +45,20 @@ class FastClock:
 
     def __call__(self) -> datetime:
         return datetime.fromtimestamp(self.start + (time.time() - self.start) * 50, UTC)
+
+
+@contextmanager
+def running(worker: Worker) -> Iterator[threading.Event]:
+    """Let a worker run in a thread. It is stopped at the end, or by the event that is given."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(worker.run, stop)
+        try:
+            yield stop
+        finally:
+            stop.set()
+            worker.wake()
+            run.result(60)
 
 
 def task(name: str = "Work", resource: str = WORK, **fields: Any) -> dict[str, Any]:

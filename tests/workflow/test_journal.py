@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.journals import EVERYTHING, WORK, Clock, chain, task, types
+from support.journals import EVERYTHING, WORK, Clock, chain, running, task, types
 
 from lakehead.errors import (
     Busy,
@@ -233,12 +233,8 @@ class TestTokens:
         assert worker.run_until_idle(5)
         assert journal.describe("one").running
         clock.forward(seconds=2)
-        stop = threading.Event()
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(worker.run, stop)
+        with running(worker):
             assert journal.wait_for("one", 20).error == "States.HeartbeatTimeout"
-            stop.set()
-            running.result(20)
         with pytest.raises(NotFound):
             journal.send_task_heartbeat(token)
 

@@ -4,13 +4,12 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.journals import WORK, Clock, chain, task, types, wait
+from support.journals import WORK, Clock, chain, running, task, types, wait
 
 from lakehead.errors import HeaderMismatch, StorageUnavailable, UsageError
 from lakehead.logs import json_handler
@@ -29,19 +28,6 @@ def clock() -> Clock:
 def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
     with Journal(tmp_path / "workflow.db", clock=clock) as journal:
         yield journal
-
-
-@contextmanager
-def running(worker: Worker) -> Iterator[None]:
-    stop = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(worker.run, stop)
-        try:
-            yield
-        finally:
-            stop.set()
-            worker.wake()
-            run.result(60)
 
 
 def run_one(journal: Journal, handler: Any, definition: dict[str, Any] | None = None, **options: Any) -> Any:
@@ -282,14 +268,12 @@ class TestStopping:
             return "finished"
 
         journal.start_execution("one", task(), 1)
-        worker, stop = Worker(journal, {WORK: work}), threading.Event()
-        with ThreadPoolExecutor(1) as pool:
-            run = pool.submit(worker.run, stop)
+        worker = Worker(journal, {WORK: work})
+        with running(worker) as stop:
             assert begun.wait(20)
             stop.set()
             worker.wake()
             go_on.set()
-            run.result(60)
         assert journal.describe("one").output == "finished"
 
     def test_those_that_do_not_finish_are_given_back(self, journal: Journal) -> None:
