@@ -229,6 +229,29 @@ def test_the_same_bytes_give_the_same_files_whatever_the_threads(
     assert large == [122_880, 10_320], "a partition is cut where its file would become too large"
 
 
+def test_ordering_in_batches_changes_nothing(
+    load: Callable[..., Any], make_contract: Callable[..., Contract], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {
+        "string": ("a'b", "é", "b c", "\\", "%", "A", "0"),
+        "integer": ("10", "9", "-1", "0", "7", "100", "2"),
+        "date": ("2025-01-01", "1999-12-31", "0001-01-01", "9999-12-31", "2024-02-29", "1970-01-01", "2025-01-02"),
+        "boolean": ("true", "false"),
+    }
+    for kind, texts in values.items():
+        contract = make_contract(
+            {"name": "n", "logicalType": "integer", "physicalType": "bigint"},
+            {"name": "k", "logicalType": kind, "partitioned": True, "required": True, "partitionKeyPosition": 1},
+            {"name": "j", "logicalType": "integer", "partitioned": True, "required": True, "partitionKeyPosition": 2},
+        )
+        text = "n,k,j\n" + "".join(f"{n},{texts[n % len(texts)]},{n % 3}\n" for n in range(200)) + "x,,\n"
+        whole = load(text, contract)
+        assert len(whole.result.files) == 3 * len(texts)
+        with monkeypatch.context() as patch:
+            patch.setattr(staging, "ROWS_ORDERED", 60)
+            assert load(text, contract).digest == whole.digest
+
+
 def test_an_unpartitioned_table_is_one_file_in_the_order_of_lines(
     load: Callable[..., Any], text_contract: Contract, tmp_path: Path
 ) -> None:

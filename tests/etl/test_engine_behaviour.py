@@ -360,8 +360,8 @@ def test_partitions_of_odd_values(load: Callable[..., Any], make_contract: Calla
     key = {"required": True, "partitioned": True}
     contract = make_contract(
         {"name": "id", "logicalType": "integer", "physicalType": "bigint"},
-        {"name": "shop", "logicalType": "string", "partitionKeyPosition": 1, **key},
         {"name": "year", "logicalType": "integer", "physicalType": "integer", "partitionKeyPosition": 2, **key},
+        {"name": "shop", "logicalType": "string", "partitionKeyPosition": 1, **key},
     )
     loaded = load(
         "id,shop,year\n1,a/b=c:%,2025\n2,,2025\n3,Größe x,2025\n4,..,-1\n5,a/b=c:%,2025\n6,[a],2024\n", contract

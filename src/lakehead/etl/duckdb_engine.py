@@ -171,7 +171,7 @@ class _Load:
 
     def _count(self) -> int:
         """Count the rows of each partition and of each list of reasons, at once; the number of quarantined rows."""
-        keys = [sql.name(column.name) for column in self.plan.output_columns if column.partition]
+        keys = [sql.name(name) for name in self.contract.partitions]
         values = "".join(f"CASE WHEN {GOOD} THEN {key} END AS k{n}, " for n, key in enumerate(keys))
         texts = "".join(f"CAST(k{n} AS VARCHAR), " for n in range(len(keys)))
         order = ", ".join(["reasons NULLS FIRST", *(f"k{n} NULLS LAST" for n in range(len(keys)))])
@@ -246,7 +246,8 @@ class _Load:
 
     def _write_data(self, committed: int) -> tuple[StagedFile, ...]:
         columns = self.plan.output_columns
-        rows = Accepted("judged", GOOD, self.line, columns, self.partitions, self.text.size)
+        keys = self.contract.partitions
+        rows = Accepted("judged", GOOD, self.line, columns, keys, self.partitions, self.text.size)
         files = tuple(write_partitions(self.connection, rows, self.staging / "data", self.place))
         self.connection.execute("DROP TABLE IF EXISTS judged")
         written = sum(file.rows for file in files)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ MAX_PARTITIONS = 10_000
 """How many partitions the rows of one file may fall into."""
 TEXT_PER_FILE = 512 << 20
 """About how many bytes of CSV text go into one Parquet file: a quarter of it or less remains."""
+ROWS_ORDERED = 1 << 20
+"""How many rows are ordered at once, unless one partition has more."""
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 # Version 1 pages, for Spark 3.5 cannot read all encodings of version 2.
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v1, ROW_GROUP_SIZE 122880"
@@ -58,26 +60,23 @@ def refuse_too_many_partitions(count: int, keys: Sequence[str], place: Place) ->
 class Accepted:
     """The accepted rows: those of table `relation` that meet `condition`; `line` is the SQL of a row's line.
 
-    `partitions` has the values of the partition columns, as texts, and the number of rows of each, in the order of
-    the values, nulls last. `text_bytes` is the size of the text that the rows come from.
+    `keys` names the partition columns in the order of the folders. `partitions` has their values, as texts, and the
+    number of rows of each, in the order of the values, nulls last. `text_bytes` is the size of the text that the rows
+    come from.
     """
 
     relation: str
     condition: str
     line: str
     columns: tuple[OutputColumn, ...]
+    keys: tuple[str, ...]
     partitions: tuple[tuple[tuple[str | None, ...], int], ...]
     text_bytes: int
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The names of the partition columns."""
-        return tuple(column.name for column in self.columns if column.partition)
 
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """Rows of one partition that make up one file: `count` rows from the `first` of the ordered relation."""
+    """Rows of one partition that make up one file: `count` rows from the `first` of their batch."""
 
     partition: str
     number: int
@@ -85,42 +84,70 @@ class _Slice:
     count: int
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Partitions that are ordered together: those whose first key is from `least` to `most`, `rows` rows."""
+
+    least: str | None
+    most: str | None
+    rows: int = 0
+    slices: list[_Slice] = field(default_factory=list)
+
+
 def write_partitions(connection: DuckDBPyConnection, rows: Accepted, target: Path, place: Place) -> list[StagedFile]:
     """Write `<partition>/<n>.parquet` below `target`, rows in the order of their lines."""
-    slices = list(_slices(rows, place))
+    batches = _batches(rows, place)
+    slices = [item for batch in batches for item in batch.slices]
     for partition in dict.fromkeys(item.partition for item in slices):
         (target / partition).mkdir(parents=True, exist_ok=True)
     stored = ", ".join(sql.name(column.name) for column in rows.columns if not column.partition)
+    accepted = f"SELECT {stored} FROM {rows.relation} WHERE {rows.condition}"
     if len(slices) == 1:
-        query = f"SELECT {stored} FROM {rows.relation} WHERE {rows.condition}"
-        return [_copy(connection, query, slices[0], target)]
+        return [_copy(connection, accepted, slices[0], target)]
     order = ", ".join([*(f"{sql.name(key)} NULLS LAST" for key in rows.keys), rows.line])
-    connection.execute(
-        f"CREATE TABLE ordered AS SELECT {stored} FROM {rows.relation} WHERE {rows.condition} ORDER BY {order}"
-    )
-    connection.execute(f"DROP TABLE {rows.relation}")
-    try:
-        return _copy_all(connection, f"SELECT {stored} FROM ordered", slices, target)
-    finally:
-        connection.execute("DROP TABLE ordered")
+    files = []
+    for batch in batches:
+        within = "" if len(batches) == 1 else f" AND {_within(batch, rows)}"
+        connection.execute(f"CREATE OR REPLACE TABLE ordered AS {accepted}{within} ORDER BY {order}")
+        files += _copy_all(connection, f"SELECT {stored} FROM ordered", batch.slices, target)
+    connection.execute("DROP TABLE ordered")
+    return files
 
 
-def _slices(rows: Accepted, place: Place) -> Iterator[_Slice]:
+def _batches(rows: Accepted, place: Place) -> list[_Batch]:
+    """Cut the partitions into batches that fit into memory when they are ordered; sorting them all would spill."""
     total = sum(count for _, count in rows.partitions)
     per_file = max(122_880, TEXT_PER_FILE * total // max(rows.text_bytes, 1))
-    first = 0
+    whole = any(None in values for values, _ in rows.partitions)
+    batches: list[_Batch] = []
     for values, count in rows.partitions:
-        partition = hive_path(rows.keys, values)
-        if any(len(part.encode()) > _LONGEST_NAME for part in partition.split("/")):
-            raise TooLarge(
-                "a partition's value is too long for the name of a folder",
-                hint="Limit the column's length in the contract (maxLength), or do not partition by it.",
-                **place.where,
-                received=partition[:100] + "...",
-            )
+        key = values[0] if values else None
+        if not batches or not (whole or batches[-1].most == key or batches[-1].rows + count <= ROWS_ORDERED):
+            batches.append(_Batch(key, key))
+        batch, partition = batches[-1], _folder(rows.keys, values, place)
         for number, start in enumerate(range(0, count, per_file)):
-            yield _Slice(partition, number, first + start, min(per_file, count - start))
-        first += count
+            batch.slices.append(_Slice(partition, number, batch.rows + start, min(per_file, count - start)))
+        batch.most, batch.rows = key, batch.rows + count
+    return batches
+
+
+def _within(batch: _Batch, rows: Accepted) -> str:
+    """SQL: the row is of the batch. A value's text, cast to its type, is that value."""
+    column = next(column for column in rows.columns if column.name == rows.keys[0])
+    least, most = (f"CAST({sql.text(value or '')} AS {column.type})" for value in (batch.least, batch.most))
+    return f"{sql.name(column.name)} BETWEEN {least} AND {most}"
+
+
+def _folder(keys: Sequence[str], values: Sequence[str | None], place: Place) -> str:
+    partition = hive_path(keys, values)
+    if any(len(part.encode()) > _LONGEST_NAME for part in partition.split("/")):
+        raise TooLarge(
+            "a partition's value is too long for the name of a folder",
+            hint="Limit the column's length in the contract (maxLength), or do not partition by it.",
+            **place.where,
+            received=partition[:100] + "...",
+        )
+    return partition
 
 
 def _copy_all(connection: DuckDBPyConnection, query: str, slices: list[_Slice], target: Path) -> list[StagedFile]:
