@@ -321,6 +321,8 @@ ERRORS: list[tuple[str, str]] = [
     ("SELECT 1 UNION SELECT 1, 2", "columns"),
     ("SELECT 1 LIMIT 'x'", "whole number"),
     ("SELECT sum(count(*)) FROM (VALUES 1) t(a)", "inside another"),
+    ("SELECT 1 FROM (VALUES 1) t(a) WHERE rank() OVER (ORDER BY a) = 1", "only in SELECT"),
+    ("SELECT sum(rank() OVER (ORDER BY a)) OVER () FROM (VALUES 1) t(a)", "not inside another"),
     ("SELECT row_number() FROM (VALUES 1) t(a)", "OVER"),
     ("SELECT date_trunc('hour', DATE '2025-01-01')", "unit"),
     ("SELECT hour(DATE '2025-01-01')", "wants a timestamp"),

@@ -140,7 +140,11 @@ class QueryEngine:
             config["threads"] = self._threads
         connection = duckdb.connect(":memory:", config=config)
         # DuckDB 2.0 turns TRY_CAST over read_csv into the reader's hard cast and loses rows.
-        settings = ("SET disabled_optimizers = 'type_pushdown'", "SET TimeZone = 'UTC'")
+        settings = (
+            "SET disabled_optimizers = 'type_pushdown'",
+            "SET TimeZone = 'UTC'",
+            "SET order_by_non_integer_literal = true",
+        )
         connection.execute("; ".join((*settings, *casts.MACROS, *operators.MACROS)))
         return connection
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lakehead.errors import QueryError
@@ -44,6 +45,7 @@ _INTERVALS = {
     "quarter": ("to_quarters", YEAR_INTERVAL),
     "year": ("to_years", YEAR_INTERVAL),
 }
+_NUMBER = re.compile(r"([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?")
 _NAMED_FUNCTIONS = {
     "currentdate": "current_date",
     "currenttimestamp": "current_timestamp",
@@ -56,7 +58,8 @@ class Expressions:
     """Binds the expressions of one SELECT.
 
     `groups` are the SQL of the GROUP BY expressions where the SELECT is grouped: a column may then stand only inside
-    one of them or inside an aggregate. `windows` are the SELECT's named windows.
+    one of them or inside an aggregate. `windows` are the SELECT's named windows,
+    `aliases` the columns that its ORDER BY may name.
     """
 
     def __init__(self, binder: Binder, scope: Scope) -> None:
@@ -66,9 +69,12 @@ class Expressions:
         self.windows: dict[str, Any] = {}
         self.aliases: dict[str, Bound] = {}
         self.in_aggregate = False
+        self.may_have_windows = False
 
-    def bind(self, node: exp.Expr) -> Bound:
+    def bind(self, node: exp.Expr | None) -> Bound:
         """An expression. Raises QueryError and UnsupportedSql."""
+        if node is None or not hasattr(node, "key"):
+            raise QueryError("the SQL cannot be read: an expression is missing")
         if self.groups is not None and not self.in_aggregate and node.key not in ("literal", "paren"):
             found = self._grouped(node)
             if found is not None:
@@ -97,13 +103,13 @@ class Expressions:
         """The same SELECT with other names in scope (a lambda's arguments)."""
         inner = Expressions(self.binder, scope)
         inner.groups, inner.windows, inner.aliases = self.groups, self.windows, self.aliases
-        inner.in_aggregate = self.in_aggregate
+        inner.in_aggregate, inner.may_have_windows = self.in_aggregate, self.may_have_windows
         return inner
 
     def without_groups(self) -> Expressions:
         """The inside of an aggregate."""
         inner = self.in_scope(self.scope)
-        inner.in_aggregate = True
+        inner.in_aggregate, inner.may_have_windows = True, False
         return inner
 
     def _grouped(self, node: exp.Expr) -> Bound | None:
@@ -156,6 +162,8 @@ class Expressions:
                 raise unsupported("a NUL in a string", node)
             return Bound(text_sql(text), VARCHAR, constant=True, literal=text)
         text = text.replace("_", "")
+        if not _NUMBER.fullmatch(text):
+            raise fault(f"{text} is no number", node)
         if "e" in text.lower():
             return Bound(f"CAST('{float(text)!r}' AS DOUBLE)", DOUBLE, constant=True)
         if "." in text:
@@ -297,13 +305,13 @@ class Expressions:
             else:
                 conditions.append(self.condition(one.this, "WHEN"))
         default = node.args.get("default")
-        results = [self.bind(one.args["true"]) for one in node.args["ifs"]]
+        results = [self.bind(one.args.get("true")) for one in node.args["ifs"]]
         results.append(self.bind(default) if default is not None else Bound("NULL", UNKNOWN, constant=True))
         return choose(conditions, results, node)
 
     def _if(self, node: exp.Expr) -> Bound:
         default = node.args.get("false")
-        results = [self.bind(node.args["true"])]
+        results = [self.bind(node.args.get("true"))]
         results.append(self.bind(default) if default is not None else Bound("NULL", UNKNOWN, constant=True))
         return choose([self.condition(node.this, "if")], results, node)
 
@@ -327,7 +335,7 @@ class Expressions:
         name = str(node.this.value).lower()
         numbers = [int(part.name) for part in node.expressions if part.key == "datatypeparam" and part.name.isdigit()]
         if name == "decimal":
-            return (decimal(numbers[0], numbers[1] if len(numbers) > 1 else 0) if numbers else None), None
+            return _decimal_type(numbers, where), None
         if name in ("varchar", "text"):
             return VARCHAR, (numbers[0] if numbers else None)
         if name == "timestamp":
@@ -392,7 +400,11 @@ class Expressions:
         return aggregates.bind(name, node.this, Aggregation(self, filter=condition.sql))
 
     def _window(self, node: exp.Expr) -> Bound:
-        return window.bind(node, self)
+        if not self.may_have_windows:
+            raise fault("a window function stands only in SELECT and ORDER BY, and not inside another", node)
+        inner = self.in_scope(self.scope)
+        inner.may_have_windows = False
+        return window.bind(node, inner)
 
     def _trim(self, node: exp.Expr) -> Bound:
         side = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position") or "").upper(), "trim")
@@ -419,6 +431,15 @@ def decimal_literal(text: str, node: exp.Expr) -> Bound:
         raise fault(f"the number {text} has more than 38 digits", node)
     kind = decimal(max(digits, 1), len(fraction))
     return Bound(f"CAST('{text}' AS {kind.duckdb})", kind, constant=True)
+
+
+def _decimal_type(numbers: list[int], where: exp.Expr) -> Type | None:
+    if not numbers:
+        return None
+    precision, scale = numbers[0], numbers[1] if len(numbers) > 1 else 0
+    if not (1 <= precision <= 38 and scale <= precision):
+        raise fault(f"there is no decimal({precision},{scale})", where, "At most 38 digits, so many of them fraction.")
+    return decimal(precision, scale)
 
 
 def _moment_literal(text: str, kind: Type, node: exp.Expr) -> Bound:

@@ -51,10 +51,11 @@ def parse(sql: str) -> exp.Query | Show:
     if isinstance(found, exp.Values):
         found = exp.select("*").from_(found)
     if not isinstance(found, exp.Query):
-        name = found.this if isinstance(found, exp.Command) else found.key
+        if isinstance(found, (exp.Condition, exp.Alias)):
+            raise QueryError("this is no query", hint="A query begins with SELECT, WITH or VALUES.")
+        name = str(found.this if isinstance(found, exp.Command) else found.key).upper()
         raise UnsupportedSql(
-            f"{str(name).upper()} statements cannot run: only queries, SHOW TABLES, SHOW PARTITIONS and DESCRIBE",
-            construct=str(name).upper(),
+            f"{name} statements cannot run: only queries, SHOW TABLES, SHOW PARTITIONS and DESCRIBE", construct=name
         )
     return found
 

@@ -220,6 +220,8 @@ class _Select:
         self.scope = self.source.scope
         self.expressions = Expressions(binder, self.scope)
         for one in node.args.get("windows") or ():
+            if one.key != "window":
+                raise fault("WINDOW names a window: WINDOW w AS (...)", one)
             self.expressions.windows[one.this.name.lower()] = one
 
     def relation(self) -> Relation:
@@ -227,7 +229,9 @@ class _Select:
         where = node.args.get("where")
         condition = f" WHERE {self._where(where.this)}" if where is not None else ""
         group = self._group()
+        self.expressions.may_have_windows = True
         selected = list(self._selected())
+        self.expressions.may_have_windows = False
         if not selected:
             raise fault("SELECT * needs a FROM", node)
         having = node.args.get("having")
@@ -309,6 +313,7 @@ class _Select:
             if one[0] is not None:
                 names.setdefault(one[0], []).append(index)
         self.expressions.aliases = {name: selected[found[0]][1] for name, found in names.items()}
+        self.expressions.may_have_windows = True
         keys, whole = [], {bound.sql: index for index, (_, bound) in reversed(list(enumerate(selected)))}
         for one in order.expressions:
             number = ordinal(one.this, len(selected))

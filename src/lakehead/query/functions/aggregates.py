@@ -85,6 +85,8 @@ def bind(name: str, node: exp.Expr, place: Aggregation) -> Bound:
         distinct, arguments = True, [*arguments[0].expressions, *arguments[1:]]
     for index, one in enumerate(arguments):
         if one.key == "order":
+            if one.this is None:
+                raise fault(f"{name} takes an argument before ORDER BY", node, name=name)
             arguments[index] = one.this
             order = binder.binder.order_sql(one, inner)
         if arguments[index] is not None and arguments[index].key == "distinct":

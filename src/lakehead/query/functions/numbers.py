@@ -53,8 +53,8 @@ def _round(call: Call) -> Bound:
     value = _number(call)
     kind = value.type
     digits = f"CAST({call.whole(1)} AS INTEGER)" if len(call.args) > 1 else "0"
-    if len(call.args) > 1 and not call.arg(1).constant:
-        raise unsupported("round to a number of digits that differs by row", call.node)
+    if len(call.args) > 1 and not (call.arg(1).constant and call.arg(1).type.is_integer):
+        raise unsupported("round to a number of digits that is not written out", call.node)
     if kind.name == "decimal":
         precision, scale = kind.args
         if len(call.args) == 1:
