@@ -431,3 +431,17 @@ def test_a_lake_may_lie_in_a_folder_of_any_name(tmp_path: Path, loader: DuckDBEn
         room.crawl()
         assert room.rows("SELECT order_id, order_date FROM processed_orders") == [(1, date(2025, 1, 1))]
         assert room.rows("SELECT order_id, ingest_date FROM raw_orders") == [("1", "2025-01-01")]
+
+
+def test_a_lake_below_a_folder_that_looks_like_a_partition(tmp_path: Path, loader: DuckDBEngine) -> None:
+    with open_room(tmp_path / "lake", loader) as room:
+        room.load("a.csv", orders((1, "2025-01-01", 1, "1.00"), (2, "2025-01-02", 1, "1.00")))
+        room.crawl()
+    moved = tmp_path / "order_date=2020-01-01" / "ingest_date=2020-01-01"
+    moved.mkdir(parents=True)
+    (tmp_path / "lake").rename(moved / "lake")
+    with open_room(moved / "lake", loader) as room:
+        found = [(1, date(2025, 1, 1)), (2, date(2025, 1, 2))]
+        assert room.rows("SELECT order_id, order_date FROM processed_orders ORDER BY 1") == found
+        assert room.rows("SELECT order_id FROM processed_orders WHERE order_date > '2025-01-01'") == [(2,)]
+        assert room.rows("SELECT DISTINCT ingest_date FROM raw_orders") == [("2025-01-01",)]

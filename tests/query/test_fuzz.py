@@ -17,7 +17,7 @@ from lakehead.query.parse import Show, parse
 from lakehead.query.queries import Binder
 
 SEEDS = [
-    "SELECT product, sum(quantity) AS units FROM processed_orders WHERE order_date > '2025-01-01' GROUP BY 1 ORDER BY 2",
+    "SELECT product, sum(quantity) FROM processed_orders WHERE order_date > '2025-01-01' GROUP BY 1 ORDER BY 1",
     "WITH w AS (SELECT order_id, CAST(order_date AS date) AS day FROM processed_orders)"
     " SELECT count(*) FROM w WHERE day IS NULL",
     "SELECT a.order_id, lag(b.price, 1) OVER (PARTITION BY a.product ORDER BY b.order_id DESC) FROM processed_orders a"

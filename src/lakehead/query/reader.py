@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lakehead.catalog import CatalogFile, ColumnType, Table
+from lakehead.catalog.changes import NULL_PARTITION
 from lakehead.errors import QueryError
 from lakehead.model import Zone
 from lakehead.query.bound import name_sql, text_sql
@@ -17,6 +19,8 @@ from lakehead.query.types import from_glue
 from lakehead.storage.base import ObjectStore
 
 CACHE_BYTES = 10 << 30
+_NO_HIVE = ", hive_partitioning = false"
+_FROM_PATH = ", hive_partitioning = false, filename = '_path'"
 _CSV_ENCODINGS = {"utf-8": "utf-8", "utf-16": "utf-16", "latin-1": "latin-1"}
 
 Describe = Callable[[list[Path]], tuple[ColumnType, ...]]
@@ -98,19 +102,22 @@ def scan_sql(table: Table, files: list[CatalogFile], paths: Mapping[str, Path], 
     for (_, partitioned), group in sorted(groups.items()):
         chosen = [paths[file.key] for file in group]
         schema = group[0].schema or describe(chosen)
-        options = _hive(table) if partitioned else ", hive_partitioning = false"
+        ambiguous = partitioned and _names_keys_twice(table, group[0], chosen[0])
+        options = _FROM_PATH if ambiguous else _hive(table) if partitioned else _NO_HIVE
         if table.classification == "csv":
             read = f"read_csv({_list(chosen)}, {_csv_options(table, schema)}{options})"
         else:
             mixed = "" if group[0].schema else ", union_by_name = true"
             read = f"read_parquet({_list(chosen)}{mixed}{options})"
-        parts.append(f"SELECT {_columns(table, schema, partitioned)} FROM {read}")
+        keys = [_key_column(key, partitioned=partitioned, ambiguous=ambiguous) for key in table.partition_keys]
+        parts.append(f"SELECT {', '.join([*_columns(table, schema), *keys])} FROM {read}")
     if not parts:
-        return f"SELECT {_columns(table, (), False)} WHERE false"
+        keys = [_key_column(key, partitioned=False, ambiguous=False) for key in table.partition_keys]
+        return f"SELECT {', '.join([*_columns(table, ()), *keys])} WHERE false"
     return " UNION ALL ".join(parts)
 
 
-def _columns(table: Table, schema: tuple[ColumnType, ...], partitioned: bool) -> str:
+def _columns(table: Table, schema: tuple[ColumnType, ...]) -> list[str]:
     held = {column.name: column.type for column in schema}
     found = []
     for column in table.columns:
@@ -121,10 +128,24 @@ def _columns(table: Table, schema: tuple[ColumnType, ...], partitioned: bool) ->
             found.append(name)
         else:
             found.append(f"CAST({name} AS {kind}) AS {name}")
-    for key in table.partition_keys:
-        name, kind = name_sql(key.name), from_glue(key.type).duckdb
-        found.append(name if partitioned else f"CAST(NULL AS {kind}) AS {name}")
-    return ", ".join(found)
+    return found
+
+
+def _names_keys_twice(table: Table, file: CatalogFile, path: Path) -> bool:
+    """Whether the lake itself lies below a folder like `order_date=x`, which DuckDB would take for the partition."""
+    above = str(path).removesuffix(file.key).lower()
+    return any(f"/{key.name}=" in above for key in table.partition_keys)
+
+
+def _key_column(key: ColumnType, *, partitioned: bool, ambiguous: bool) -> str:
+    name, kind = name_sql(key.name), from_glue(key.type).duckdb
+    if not partitioned:
+        return f"CAST(NULL AS {kind}) AS {name}"
+    if not ambiguous:
+        return name
+    # The last folder of that name is the partition.
+    value = f"url_decode(regexp_extract(_path, {text_sql(f'(?i).*/{re.escape(key.name)}=([^/]*)/')}, 1))"
+    return f"CAST(nullif({value}, {text_sql(NULL_PARTITION)}) AS {kind}) AS {name}"
 
 
 def _hive(table: Table) -> str:
