@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from lakehead.model import Json, ObjectVersion, Zone, iso, utc_now
 from lakehead.notify import Notifier
 from lakehead.storage import ObjectStore
 from lakehead.workflow.types import TaskError, TaskHandler, TaskRequest
+
+log = logging.getLogger(__name__)
 
 GET_OBJECT = "arn:aws:states:::aws-sdk:s3:getObject"
 GET_CRAWLER = "arn:aws:states:::aws-sdk:glue:getCrawler"
@@ -119,6 +122,8 @@ class Services:
                 processed=self.store,
                 processed_bucket=self.processed_bucket,
             )
+            for warning in outcome.record.warnings:
+                log.warning("%s", warning)
         # Noted before the task is reported done: a crash in between runs the task again, so no commit stays unnoticed.
         self.catalog.note_changed(job.dataset, Zone.PROCESSED, job.source.key)
         seconds = time.monotonic() - clock

@@ -126,6 +126,7 @@ def test_empty_files_commit_zero_rows_and_say_so(lake_dir: LakeMaker) -> None:
         summary = lake.ingest()
         assert (summary.succeeded, summary.rows_read) == (2, 0)
         assert all(record.warnings for record in lake.commits("sales/orders"))
+        assert all("0 rows can be queried" in one.message for one in lake.notifications())
         assert lake.verify().ok
 
 

@@ -205,5 +205,7 @@ def _failed(task: ClaimedTask, error: BaseException) -> TaskFailed:
     else:
         log.error("the handler of %s failed", task.resource, exc_info=error)
         return TaskFailed(task.task, "States.TaskFailed", f"{type(error).__name__}: {error}")
-    log.warning("%s failed: %s: %s", task.state_name, name, cause)
+    # What a service answers by name is what Retry and Catch are for; an error of our own is worth a look.
+    level = logging.INFO if isinstance(error, TaskError) else logging.WARNING
+    log.log(level, "%s failed: %s: %s", task.state_name, name, cause)
     return TaskFailed(task.task, name, cause)
