@@ -14,7 +14,7 @@ from lakehead.config import LakeConfig
 from lakehead.contract import Contract
 from lakehead.errors import LakeheadError
 from lakehead.etl.base import CommitRecord
-from lakehead.etl.commit import list_commits
+from lakehead.etl.commit import scan_commits
 from lakehead.etl.verify import VerifyReport as Verification
 from lakehead.model import Json
 from lakehead.notify import FeedItem
@@ -90,6 +90,11 @@ def crawl_summary(crawl: Crawl) -> CrawlSummary:
     )
 
 
+def readable_commits(store: ObjectStore, bucket: str, dataset: str) -> Iterator[CommitRecord]:
+    """A dataset's commit records, without damaged ones: those are for `verify` to tell of."""
+    return (found for _, found in scan_commits(store, bucket, dataset) if isinstance(found, CommitRecord))
+
+
 def quarantined(records: Iterable[CommitRecord], limit: int) -> list[QuarantineSummary]:
     """The objects with quarantined rows, those with most first."""
     found = [
@@ -143,7 +148,7 @@ def stale_tables(
     known = {table.name for table in catalog.tables()}
     found = []
     for dataset, contract in contracts.items():
-        records = list(list_commits(store, bucket, dataset))
+        records = list(readable_commits(store, bucket, dataset))
         for table, committed in (
             (contract.processed_table, {file.key for record in records for file in record.files}),
             (contract.quarantine_table, {file.key for record in records for file in record.quarantine}),

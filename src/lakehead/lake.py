@@ -18,7 +18,6 @@ from lakehead.config import LakeConfig
 from lakehead.contract import Contract, load_contracts
 from lakehead.errors import Busy, ConfigError, InvalidKey, LakeheadError, NotFound, NotRedrivable, UsageError
 from lakehead.etl.base import CommitRecord
-from lakehead.etl.commit import list_commits
 from lakehead.etl.verify import VerifyReport as Verification
 from lakehead.etl.verify import verify
 from lakehead.events import DatasetRule, EventStore, ZoneWatcher, dataset_of, reconcile
@@ -388,12 +387,12 @@ class Lake:
 
     def commits(self, dataset: str) -> Iterator[CommitRecord]:
         """The commit records of a dataset: what is loaded, by the one truth."""
-        return list_commits(self.store, self.config.processed_bucket, self._dataset(dataset))
+        return inspection.readable_commits(self.store, self.config.processed_bucket, self._dataset(dataset))
 
     def quarantine_files(self, *, dataset: str | None = None, limit: int = 50) -> list[QuarantineSummary]:
         """Objects that have quarantined rows, those with most rows first."""
         names = [self._dataset(dataset)] if dataset else sorted(self.contracts)
-        records = (record for name in names for record in list_commits(self.store, self.config.processed_bucket, name))
+        records = (record for name in names for record in self.commits(name))
         return inspection.quarantined(records, limit)
 
     def quarantine_rows(

@@ -193,3 +193,26 @@ def test_a_file_of_years_is_committed_and_announced_like_any_other(lake_dir: Lak
         assert rows(lake, "SELECT count(*), count(DISTINCT order_date) FROM processed_orders") == [(1_200, 1_200)]
         (key,) = [one.key for one in lake.store.list(lake.config.processed_bucket, "_lakehead/commits/")]
         assert len(lake.store.get(lake.config.processed_bucket, key)) > 262_144
+
+
+def test_what_a_crash_or_a_person_left_is_found_and_mended(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FIRST)
+    where.land_text("b.csv", SECOND.replace("1,C1", "9,C1"))
+    with where.open() as lake:
+        lake.ingest()
+        whole = rows(lake, ALL)
+        processed = lake.config.processed_bucket
+        records = [one.key for one in lake.store.list(processed, "_lakehead/commits/")]
+        files = [one.key for one in lake.store.list(processed, "sales/orders/")]
+        lake.store.put(processed, records[0], b"{")
+        survivor = next(iter(lake.commits("sales/orders")))
+        lake.store.delete(processed, survivor.files[0].key)
+        assert len(files) == 3 and lake.quarantine_files() == []
+
+        report = lake.verify()
+        assert not report.ok
+        assert {"damaged_record", "missing_file"} <= {finding.kind for finding in report.findings}
+        lake.verify(repair=True)
+        assert lake.verify().ok
+        assert rows(lake, ALL) == whole
