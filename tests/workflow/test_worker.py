@@ -272,8 +272,13 @@ class TestStopping:
         journal.start_execution("one", task(), 1)
         worker = Worker(journal, {WORK: work})
         owned = worker._owned
+
+        def leaving() -> bool:
+            go_on.set()
+            return owned()
+
         # The handler ends only when the worker has begun to leave.
-        monkeypatch.setattr(worker, "_owned", lambda: go_on.set() or owned())
+        monkeypatch.setattr(worker, "_owned", leaving)
         with running(worker):
             assert begun.wait(20)
         assert journal.describe("one").output == "finished"

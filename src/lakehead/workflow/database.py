@@ -103,7 +103,7 @@ class Database:
             if self._closed:
                 raise StorageUnavailable("the journal is closed", path=str(self.path))
             while not answer.done():
-                self._commit_group()
+                self._commit_group(answer)
             return answer.result()
 
     def version(self) -> int:
@@ -114,7 +114,7 @@ class Database:
             (version,) = self._writer.execute("PRAGMA data_version").fetchone()
             return int(version)
 
-    def _commit_group(self) -> None:
+    def _commit_group(self, own: Future[Any]) -> None:
         group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
         try:
             self._transact(group)
@@ -126,11 +126,13 @@ class Database:
             for member in group:
                 try:
                     self._transact([member])
-                except sqlite3.Error as own:
-                    member[1].set_exception(own)
+                except sqlite3.Error as its:
+                    member[1].set_exception(its)
         except BaseException:
             # An interrupt is the leading thread's; the others' work is taken up by whoever comes next.
-            self._queue.extendleft(member for member in reversed(group) if not member[1].done())
+            self._queue.extendleft(
+                member for member in reversed(group) if member[1] is not own and not member[1].done()
+            )
             raise
 
     def _transact(self, group: list[tuple[Work, Future[Any]]]) -> None:

@@ -33,6 +33,7 @@ class _Turn:
     """What a transaction found. `worker`: the id under which the tasks were claimed."""
 
     worker: int
+    now: datetime
     claimed: list[ClaimedTask]
     next_due: datetime | None
     more: bool
@@ -198,7 +199,7 @@ class Worker:
             raise
         self._mine.difference_update((answer.task.execution, answer.task.task) for answer in answers)
         self._id, self._next_due = turn.worker, turn.next_due
-        self._renew_at = self.journal.clock() + self._lease / 3
+        self._renew_at = turn.now + self._lease / 3
         for task in turn.claimed:
             self._begin(task)
         if turn.more:
@@ -231,7 +232,7 @@ class Worker:
         if room:
             resources = outbox.pending_resources(connection)
             claimed = outbox.claim(connection, worker, resources, self._runner.pool_of, room, now)
-        return _Turn(worker, claimed, outbox.next_due(connection), len(due) >= outbox.MAX_DUE)
+        return _Turn(worker, now, claimed, outbox.next_due(connection), len(due) >= outbox.MAX_DUE)
 
     def _lease_of(self, steps: Steps) -> int:
         """The worker's id, its lease renewed; a new one at first, and where others took this worker for dead."""
