@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from support.lakedir import LakeDir, rows
@@ -216,3 +217,16 @@ def test_what_a_crash_or_a_person_left_is_found_and_mended(lake_dir: LakeMaker) 
         lake.verify(repair=True)
         assert lake.verify().ok
         assert rows(lake, ALL) == whole
+
+
+def test_a_folder_that_is_named_like_a_partition_says_nothing_about_rows(lake_dir: LakeMaker, tmp_path: Path) -> None:
+    original = lake_dir("sales").root
+    where = LakeDir(original.rename(tmp_path / "order_date=2024-01-01"))
+    where.land_text("clean.csv", FIRST)
+    where.land_text("quoted.csv", FIRST.replace("Mouse", '"Mouse"') + "3,C1,Mouse,x,5,2025-01-02\n")
+    with where.open() as lake:
+        summary = lake.ingest()
+        assert (summary.succeeded, summary.rows_committed, summary.rows_quarantined) == (2, 4, 1)
+        days = rows(lake, "SELECT DISTINCT CAST(order_date AS varchar) FROM processed_orders ORDER BY 1")
+        assert days == [("2025-01-01",), ("2025-01-02",)]
+        assert lake.verify().ok

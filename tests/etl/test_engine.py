@@ -263,6 +263,16 @@ def test_an_unpartitioned_table_is_one_file_in_the_order_of_lines(
     assert (file.path.name, file.partition) == ("0.parquet", "")
 
 
+def test_unique_keys_leave_the_order_of_lines(load: Callable[..., Any], make_contract: Callable[..., Contract]) -> None:
+    contract = make_contract(
+        {"name": "n", "logicalType": "integer", "physicalType": "bigint", "unique": True},
+        {"name": "a", "logicalType": "string"},
+    )
+    loaded = load("n,a\n" + "".join(f"{n * 7919 % 20_011},x\n" for n in range(30_000)), contract)
+    assert [row[0] for row in loaded.rows] == [n * 7919 % 20_011 for n in range(20_011)]
+    assert [line for line, _, _ in loaded.quarantine] == list(range(20_013, 30_002))
+
+
 def test_loads_in_parallel(orders: Contract, tmp_path: Path, engines: dict[str, Any]) -> None:
     results: dict[int, Any] = {}
 

@@ -73,7 +73,7 @@ def test_tables_come_back_exactly(
     assert numbers == sorted(set(numbers))
     with TextFile(folder / "source", 0).open_text() as lines:
         physical = lines.readlines()
-    texts = texts_of(TextFile(folder / "source", 0), iter(numbers), found.spans)
+    texts = texts_of(TextFile(folder / "source", 0), iter(numbers), found.spans, lone_cr=True)
     for (line, exact), row in zip(texts, clean, strict=True):
         assert (
             next(csv.reader([exact], delimiter=delimiter, quotechar=quote)) == row[1:] or "\n" in exact or "\r" in exact
@@ -95,7 +95,7 @@ def test_nothing_is_lost_whatever_the_lines_are(folder: Path, lines: list[str], 
     text = end.join(["a,b,c", *(line.replace("\n", end) for line in lines)])
     found, clean, bad = run(text, folder)
     source = TextFile(folder / "source", 0)
-    kept = dict(texts_of(source, (int(row[0]) for row in clean), found.spans))
+    kept = dict(texts_of(source, (int(row[0]) for row in clean), found.spans, lone_cr=end == "\r"))
     kept |= {line: exact for line, _, exact in bad}
     rest = text.split(end)
     rebuilt = ["a,b,c"]

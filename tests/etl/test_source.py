@@ -227,7 +227,7 @@ def test_the_scan_tells_overlong_lines(tmp_path: Path) -> None:
     limit = scanning.MAX_RECORD
     assert look(b"a,b\n" + b"x" * (limit - 2) + b"\n1,2\n", tmp_path).plain
     for data in (b"a,b\n" + b"x" * (limit + 1) + b"\n1,2\n", b"x" * (limit + 5), b"a\rb\n" + b"x" * (3 * limit)):
-        assert look(data, tmp_path).overlong
+        assert not look(data, tmp_path).plain
     with pytest.raises(TooLarge) as caught:
         look(b"a,b\n1,2\n" + b"x" * (scanning.MAX_LINE + 1), tmp_path)
     assert caught.value.where["line"] == 3

@@ -109,7 +109,7 @@ class _Load:
         committed = self.records - quarantined
         self._refuse_too_many(quarantined)
         warnings += self._check_quality(committed)
-        quarantine = self._write_quarantine(quarantined)
+        quarantine = self._write_quarantine(quarantined, lone_cr=seen.lone_cr)
         files = self._write_data(committed)
         return EngineResult(
             self.records, committed, quarantined, files, quarantine, dict(self.reasons.most_common()), tuple(warnings)
@@ -155,7 +155,7 @@ class _Load:
         # DuckDB 2.0 reads no rows at all from a CRLF file when new_line is given, and takes a CR within quotes for a
         # line end when it is not: only the careful reader's copy has quotes, and is all LF.
         return (
-            f"columns = {{{columns}}}, auto_detect = false, header = false, skip = {skip}, "
+            f"columns = {{{columns}}}, auto_detect = false, hive_partitioning = false, header = false, skip = {skip}, "
             f"delim = {sql.text(dialect.delimiter)}, quote = {quote}, escape = {quote}, comment = '', "
             f"strict_mode = true, null_padding = false, ignore_errors = false, parallel = {str(parallel).lower()}, "
             f"max_line_size = {_LONGEST_ROW}"
@@ -231,7 +231,7 @@ class _Load:
             warnings.append(f"quality: {check.words(value)}")
         return warnings
 
-    def _write_quarantine(self, quarantined: int) -> StagedFile | None:
+    def _write_quarantine(self, quarantined: int, *, lone_cr: bool) -> StagedFile | None:
         if not quarantined:
             return None
         return write_quarantine(
@@ -239,6 +239,7 @@ class _Load:
             f"SELECT {self.line} AS line, _reasons FROM judged WHERE {BAD} ORDER BY line",
             self.text,
             self.normalised,
+            lone_cr=lone_cr,
             place=self.place,
             work=self.work,
             target=self.staging / "quarantine.parquet",
@@ -246,8 +247,16 @@ class _Load:
 
     def _write_data(self, committed: int) -> tuple[StagedFile, ...]:
         columns = self.plan.output_columns
-        keys = self.contract.partitions
-        rows = Accepted("judged", GOOD, self.line, columns, keys, self.partitions, self.text.size)
+        rows = Accepted(
+            "judged",
+            GOOD,
+            self.line,
+            columns,
+            self.contract.partitions,
+            self.partitions,
+            self.text.size,
+            in_order=not self.contract.unique_keys,  # telling repeated keys apart reorders the rows
+        )
         files = tuple(write_partitions(self.connection, rows, self.staging / "data", self.place))
         self.connection.execute("DROP TABLE IF EXISTS judged")
         written = sum(file.rows for file in files)

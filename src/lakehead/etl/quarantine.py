@@ -35,6 +35,7 @@ def write_quarantine(
     text: TextFile,
     normalised: Normalised | None,
     *,
+    lone_cr: bool,
     place: Place,
     work: Path,
     target: Path,
@@ -44,7 +45,8 @@ def write_quarantine(
     `broken` is a query of the line and the list of reasons of the rows that break a rule, ordered by line;
     `normalised` knows the malformed ones. Raises CountMismatch.
     """
-    rows = _broken_rows(connection, broken, text, normalised)
+    spans = normalised.spans if normalised else {}
+    rows = _broken_rows(_fetch(connection, broken), text, spans, lone_cr=lone_cr)
     if normalised is not None and normalised.reasons:
         rows = heapq.merge(rows, _malformed_rows(normalised))
     listed, count = work / "quarantine.csv", 0
@@ -66,11 +68,11 @@ def write_quarantine(
 
 
 def _broken_rows(
-    connection: DuckDBPyConnection, broken: str, text: TextFile, normalised: Normalised | None
+    broken: Iterator[tuple[int, list[str]]], text: TextFile, spans: dict[int, int], *, lone_cr: bool
 ) -> Iterator[Dropped]:
     """Rows that break a rule; their texts are read again from the source, by their lines."""
-    found, again = tee(_fetch(connection, broken))
-    texts = texts_of(text, (line for line, _ in found), normalised.spans if normalised else {})
+    found, again = tee(broken)
+    texts = texts_of(text, (line for line, _ in found), spans, lone_cr=lone_cr)
     for (line, reasons), (_, exact) in zip(again, texts, strict=True):
         yield line, "\n".join(reasons), exact
 
@@ -93,7 +95,8 @@ def _copy(connection: DuckDBPyConnection, listed: Path, place: Place, target: Pa
     (written,) = connection.execute(
         f"COPY (SELECT {bucket} AS source_bucket, {key} AS source_key, {etag} AS source_etag, line, text, "
         f"string_split(reasons, chr(10)) AS reasons, {dataset} AS dataset FROM read_csv({sql.text(str(listed))}, "
-        "columns = {line: 'BIGINT', reasons: 'VARCHAR', text: 'VARCHAR'}, auto_detect = false, header = false, "
+        "columns = {line: 'BIGINT', reasons: 'VARCHAR', text: 'VARCHAR'}, auto_detect = false, "
+        "hive_partitioning = false, header = false, "
         "delim = ',', quote = '\"', escape = '\"', new_line = '\\n', strict_mode = true, parallel = false, "
         f"max_line_size = {_LONGEST})) TO {sql.text(str(target))} ({PARQUET})"
     ).fetchone() or (0,)

@@ -225,11 +225,19 @@ def _bare(text: str) -> str:
     return text[:-1] if text.endswith(("\n", "\r")) else text
 
 
-def texts_of(text: TextFile, lines: Iterator[int], spans: dict[int, int]) -> Iterator[tuple[int, str]]:
-    """The exact texts of the records that begin at these lines, given in ascending order."""
-    with text.open_text() as file:
+def texts_of(
+    text: TextFile, lines: Iterator[int], spans: dict[int, int], *, lone_cr: bool
+) -> Iterator[tuple[int, str]]:
+    """The exact texts of the records that begin at these lines, given in ascending order.
+
+    `lone_cr` says whether lines may end at a CR alone; without that, lines need not be decoded to be skipped.
+    """
+    with text.path.open("rb") as raw, text.open_text() as decoded:
+        raw.seek(text.bom)
+        file: Iterator[bytes | str] = iter(decoded) if lone_cr else iter(raw)
         after = 0
         for line in lines:
             skip, count = line - after - 1, spans.get(line, 1)
-            yield line, _bare("".join(islice(file, skip, skip + count)))
+            parts = (part if isinstance(part, str) else part.decode() for part in islice(file, skip, skip + count))
+            yield line, _bare("".join(parts))
             after = line + count - 1

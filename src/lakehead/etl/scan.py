@@ -22,13 +22,13 @@ class Scan:
 
     `plain` says that every line ends alike, with LF or CRLF, and that there is no quote character, no line longer
     than a record may be and no second line like the first: then each line is a record, and a field is what is between
-    delimiters.
+    delimiters. `lone_cr` says that there is a CR without an LF behind it.
     """
 
     lines: int
     delimiters: int
     plain: bool
-    overlong: bool
+    lone_cr: bool
 
     def rectangular(self, width: int) -> bool:
         """Whether the fast reader may have the file: as many delimiters as lines of `width` fields need.
@@ -77,7 +77,7 @@ class _Look:
         uniform = self.returns == 0 or self.returns == self.pairs == self.feeds
         plain = uniform and not (self.quoted or self.repeated or self.overlong)
         unended = self.offset > self.text.bom and not self.ended
-        return Scan(self.feeds + unended, self.delimiters, plain, self.overlong)
+        return Scan(self.feeds + unended, self.delimiters, plain, self.returns != self.pairs)
 
     def _text(self, chunk: bytes) -> None:
         zero = chunk.find(b"\0")

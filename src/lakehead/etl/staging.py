@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ TEXT_PER_FILE = 512 << 20
 """About how many bytes of CSV text go into one Parquet file: a quarter of it or less remains."""
 ROWS_ORDERED = 1 << 20
 """How many rows are ordered at once, unless one partition has more."""
+_BATCHES_AT_ONCE = 2
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 # Version 1 pages, for Spark 3.5 cannot read all encodings of version 2.
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v1, ROW_GROUP_SIZE 122880"
@@ -62,7 +63,7 @@ class Accepted:
 
     `keys` names the partition columns in the order of the folders. `partitions` has their values, as texts, and the
     number of rows of each, in the order of the values, nulls last. `text_bytes` is the size of the text that the rows
-    come from.
+    come from. `in_order` says that the table holds the rows in the order of their lines.
     """
 
     relation: str
@@ -72,6 +73,13 @@ class Accepted:
     keys: tuple[str, ...]
     partitions: tuple[tuple[tuple[str | None, ...], int], ...]
     text_bytes: int
+    in_order: bool
+
+    @property
+    def query(self) -> str:
+        """SQL for the columns that are stored in files."""
+        stored = ", ".join(sql.name(column.name) for column in self.columns if not column.partition)
+        return f"SELECT {stored} FROM {self.relation} WHERE {self.condition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class _Slice:
 class _Batch:
     """Partitions that are ordered together: those whose first key is from `least` to `most`, `rows` rows."""
 
+    number: int
     least: str | None
     most: str | None
     rows: int = 0
@@ -100,17 +109,35 @@ def write_partitions(connection: DuckDBPyConnection, rows: Accepted, target: Pat
     slices = [item for batch in batches for item in batch.slices]
     for partition in dict.fromkeys(item.partition for item in slices):
         (target / partition).mkdir(parents=True, exist_ok=True)
-    stored = ", ".join(sql.name(column.name) for column in rows.columns if not column.partition)
-    accepted = f"SELECT {stored} FROM {rows.relation} WHERE {rows.condition}"
     if len(slices) == 1:
-        return [_copy(connection, accepted, slices[0], target)]
+        order = "" if rows.in_order else f" ORDER BY {rows.line}"
+        return [_copy(connection, rows.query + order, slices[0], target)]
+    (threads,) = connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
+    if len(batches) == 1:
+        with ThreadPoolExecutor(int(threads)) as pool:
+            return _write_batch(connection, rows, batches[0], "", target, pool.map)
+    with ThreadPoolExecutor(min(int(threads), _BATCHES_AT_ONCE)) as pool:
+        written = pool.map(
+            lambda batch: _write_batch(connection, rows, batch, f" AND {_within(batch, rows)}", target, map), batches
+        )
+        return [file for files in written for file in files]
+
+
+def _write_batch(
+    connection: DuckDBPyConnection,
+    rows: Accepted,
+    batch: _Batch,
+    within: str,
+    target: Path,
+    each: Callable[[Callable[[_Slice], StagedFile], list[_Slice]], Iterable[StagedFile]],
+) -> list[StagedFile]:
+    """Order the rows of a batch, then write its files; `each` is a `map` that may run them at once."""
     order = ", ".join([*(f"{sql.name(key)} NULLS LAST" for key in rows.keys), rows.line])
-    files = []
-    for batch in batches:
-        within = "" if len(batches) == 1 else f" AND {_within(batch, rows)}"
-        connection.execute(f"CREATE OR REPLACE TABLE ordered AS {accepted}{within} ORDER BY {order}")
-        files += _copy_all(connection, f"SELECT {stored} FROM ordered", batch.slices, target)
-    connection.execute("DROP TABLE ordered")
+    table = f"ordered{batch.number}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {table} AS {rows.query}{within} ORDER BY {order}")
+        files = list(each(partial(_copy_slice, connection, f"FROM {table}", target), batch.slices))
+        cursor.execute(f"DROP TABLE {table}")
     return files
 
 
@@ -123,7 +150,7 @@ def _batches(rows: Accepted, place: Place) -> list[_Batch]:
     for values, count in rows.partitions:
         key = values[0] if values else None
         if not batches or not (whole or batches[-1].most == key or batches[-1].rows + count <= ROWS_ORDERED):
-            batches.append(_Batch(key, key))
+            batches.append(_Batch(len(batches), key, key))
         batch, partition = batches[-1], _folder(rows.keys, values, place)
         for number, start in enumerate(range(0, count, per_file)):
             batch.slices.append(_Slice(partition, number, batch.rows + start, min(per_file, count - start)))
@@ -150,19 +177,10 @@ def _folder(keys: Sequence[str], values: Sequence[str | None], place: Place) -> 
     return partition
 
 
-def _copy_all(connection: DuckDBPyConnection, query: str, slices: list[_Slice], target: Path) -> list[StagedFile]:
-    """Write the files, several at once: one of a single row group keeps one thread busy."""
-    local = threading.local()
-
-    def copy(item: _Slice) -> StagedFile:
-        if not hasattr(local, "cursor"):
-            local.cursor = connection.cursor()
-        where = f"rowid >= {item.first} AND rowid < {item.first + item.count}"
-        return _copy(local.cursor, f"{query} WHERE {where}", item, target)
-
-    (threads,) = connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
-    with ThreadPoolExecutor(min(int(threads), len(slices))) as pool:
-        return list(pool.map(copy, slices))
+def _copy_slice(connection: DuckDBPyConnection, query: str, target: Path, item: _Slice) -> StagedFile:
+    where = f"rowid >= {item.first} AND rowid < {item.first + item.count}"
+    with connection.cursor() as cursor:
+        return _copy(cursor, f"{query} WHERE {where}", item, target)
 
 
 def _copy(connection: DuckDBPyConnection, query: str, item: _Slice, target: Path) -> StagedFile:
