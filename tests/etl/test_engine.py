@@ -336,6 +336,19 @@ def test_faults_are_explained_and_the_next_load_works(
     assert load(text).counts == (1, 1, 0)
 
 
+def test_names_that_look_like_patterns_are_names(
+    engine: Any, orders: Contract, tmp_path: Path, reader: duckdb.DuckDBPyConnection
+) -> None:
+    folder = tmp_path / "it's [1] *?{a,b}=x ü"
+    folder.mkdir()
+    (folder / "f1.csv").write_text(f"{HEADER}\n2,C,p,1,1,2025-01-01\n")
+    (folder / "f[1].csv").write_text(f"{HEADER}\n1,C,p,1,1,2025-01-01\nx,C,p,1,1,2025-01-01\n3,C,p,1,1,2025-01-02\n")
+    result = engine.load(folder / "f[1].csv", orders, origin=ORIGIN, staging=folder / "staging")
+    assert (result.rows_committed, result.rows_quarantined) == (2, 1)
+    query = "SELECT order_id FROM read_parquet(?, hive_partitioning=false)"
+    assert [reader.execute(query, [str(file.path)]).fetchall() for file in result.files] == [[(1,)], [(3,)]]
+
+
 def test_a_full_disk_is_explained(orders: Contract, tmp_path: Path, engine: Any) -> None:
     full = Path("/dev/full")
     if not full.exists():
