@@ -24,7 +24,7 @@ from lakehead.events import DatasetRule, EventStore, ZoneWatcher, dataset_of, re
 from lakehead.following import Follower
 from lakehead.model import Json, ObjectCreated, ObjectVersion, utc_now
 from lakehead.notify import Notifier
-from lakehead.pipeline import RUNNING, Pipeline, execution_name, load_document
+from lakehead.pipeline import Pipeline, execution_name, load_document
 from lakehead.results import (
     CrawlSummary,
     DoctorCheck,
@@ -42,6 +42,7 @@ from lakehead.results import (
 )
 from lakehead.running import Work, open_crawlers, worker_lock, working
 from lakehead.storage import ObjectStore, layout, open_store
+from lakehead.workflow.execution import RUNNING
 from lakehead.workflow.journal import Journal
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from lakehead.events import EventStore, RecordedEvent
 from lakehead.model import Json, ObjectVersion, Zone
 from lakehead.notify import Notifier
 from lakehead.storage import layout
+from lakehead.workflow.execution import RUNNING
 from lakehead.workflow.journal import Change, Execution, Journal
 
 log = logging.getLogger(__name__)
 
-RUNNING = "RUNNING"
 EXECUTIONS_PER_TASK = 16
 """Executions under way for each ETL task that may run: those that wait for a crawl share it."""
 

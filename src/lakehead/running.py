@@ -19,6 +19,7 @@ from lakehead.notify import Notifier
 from lakehead.pipeline import Pipeline
 from lakehead.services import START_JOB_RUN, Services
 from lakehead.storage import ObjectStore
+from lakehead.workflow.execution import RUNNING
 from lakehead.workflow.journal import Journal
 from lakehead.workflow.worker import Worker
 
@@ -66,7 +67,7 @@ def open_crawlers(
     )
 
     def pause() -> float:
-        return min(MAX_CRAWL_PAUSE, CRAWL_PAUSE_SECONDS * journal.count("RUNNING"))
+        return min(MAX_CRAWL_PAUSE, CRAWL_PAUSE_SECONDS * journal.count(RUNNING))
 
     return Crawlers(catalog, store, targets, min_interval=pause)
 

@@ -15,6 +15,7 @@ from lakehead.contract import Contract
 from lakehead.errors import BucketNotFound, CrawlerNotFound, CrawlerRunning, ObjectNotFound, UsageError
 from lakehead.etl.base import Engine, JobRequest
 from lakehead.etl.job import run_job
+from lakehead.events import REPLAY
 from lakehead.logs import log_context
 from lakehead.model import Json, ObjectVersion, Zone, iso, utc_now
 from lakehead.notify import Notifier
@@ -31,9 +32,6 @@ PUBLISH = "arn:aws:states:::sns:publish"
 
 ABSENT = "-"
 """What the workflow passes for an event field that was absent: a Glue argument cannot be empty."""
-
-REPLAY = "Replay"
-"""The event reason that loads a version again although it is committed."""
 
 
 @dataclass(frozen=True, slots=True)
