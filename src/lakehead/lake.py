@@ -363,6 +363,10 @@ class Lake:
         history = tuple(self.journal.history(name))
         return RunDetail(inspection.run_summary(execution), execution.input, execution.output, history)
 
+    def run_document(self, name: str) -> dict[str, Json]:
+        """The workflow document that an execution runs. Raises ExecutionNotFound."""
+        return self.journal.definition(name)
+
     def run_logs(self, name: str) -> Iterator[dict[str, Json]]:
         """The log lines of one execution, oldest first. Raises ExecutionNotFound."""
         self.journal.describe(name)

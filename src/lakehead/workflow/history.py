@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,12 @@ def details_key(event_type: str) -> str:
     if event_type.endswith("StateExited"):
         return "stateExitedEventDetails"
     return event_type[0].lower() + event_type[1:] + "EventDetails"
+
+
+def entered_states(events: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The names of the states that events tell were entered, in order."""
+    key = "stateEnteredEventDetails"
+    return tuple(event[key]["name"] for event in events if key in event)
 
 
 def entered(name: str, text: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from lakehead.model import Json, iso
 from lakehead.workflow import machine
 from lakehead.workflow.definition import load_definition
 from lakehead.workflow.execution import RUNNING, Change, encode, micros, position
+from lakehead.workflow.history import entered_states
 from lakehead.workflow.states import Definition
 from lakehead.workflow.types import (
     CancelTask,
@@ -214,10 +215,7 @@ class Steps:
             execute("INSERT INTO history VALUES (?, ?)", (place, encode(stored.history)))
         if restarted or status != RUNNING:
             self._restate(stored, status, now)
-        entered = tuple(
-            event["stateEnteredEventDetails"]["name"] for event in stored.history if "stateEnteredEventDetails" in event
-        )
-        self.changes.append(Change(stored.name, status, entered))
+        self.changes.append(Change(stored.name, status, entered_states(stored.history)))
 
     def _restate(self, stored: _Stored, status: str, now: int) -> None:
         """Store how an execution stands now that it has ended, or was started again."""
