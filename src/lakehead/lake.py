@@ -199,14 +199,15 @@ class Lake:
     def redrive(self, name: str) -> RunSummary:
         """Run a failed execution again, and return when it has ended.
 
-        The workflow ends a failure in its Fail state, which Step Functions' redrive would only enter again: then the
-        object is loaded again by a new execution. One that was stopped or timed out goes on where it was.
+        It goes on where it failed, timed out or was stopped. One that ended in a Fail state, where the shipped workflow
+        ends every failure that it told, would only enter that again: then a new execution loads the object.
         """
         execution = self.journal.describe(name)
         if execution.running or execution.status == "SUCCEEDED":
             hint = "Only one that failed can be redriven."
             raise NotRedrivable(f"the execution is {execution.status}", hint=hint, name=name)
-        if execution.status != "FAILED":
+        newest = self.journal.history(name, limit=2, newest_first=True)
+        if not any(event["type"] == "FailStateEntered" for event in newest):
             with self._working_unless_another_does(self._pipeline()):
                 self.journal.redrive(name)
                 return inspection.run_summary(self.journal.wait_for(name, REDRIVE_SECONDS))

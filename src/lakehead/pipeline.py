@@ -17,7 +17,7 @@ from lakehead.catalog import Catalog
 from lakehead.catalog.targets import crawler_name
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
-from lakehead.errors import ConfigError
+from lakehead.errors import ConfigError, ExecutionAlreadyExists
 from lakehead.events import EventStore, RecordedEvent
 from lakehead.model import Json, ObjectVersion, Zone
 from lakehead.notify import Notifier
@@ -131,7 +131,7 @@ class Pipeline:
             return len(pending)
 
     def _start(self, recorded: RecordedEvent) -> None:
-        # Each step may be repeated after a crash: the note is harmless, the execution is de-duplicated by its name.
+        # Each step may be repeated after a crash: the note is harmless, and the name stands for this version.
         version, dataset = recorded.event.object, recorded.dataset
         definition = self._definitions.get(dataset)
         if definition is None:
@@ -141,8 +141,13 @@ class Pipeline:
         self._catalog.note_changed(dataset, Zone.RAW, version.key)
         name = execution_name(dataset, version, recorded.replay)
         labels = {"dataset": dataset, "key": version.key}
-        self._journal.start_execution(name, definition, recorded.event.to_eventbridge(), labels=labels)
+        try:
+            execution = self._journal.start_execution(name, definition, recorded.event.to_eventbridge(), labels=labels)
+        except ExecutionAlreadyExists:
+            execution = self._journal.describe(name)
         self._events.mark_started(recorded.number, name)
+        if not execution.running:
+            self.ended(execution)
 
     def changed(self, change: Change) -> None:
         """What the journal tells after each step: an execution that ended is noted, and makes room for the next."""

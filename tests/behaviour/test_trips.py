@@ -15,6 +15,7 @@ import pytest
 from support.lakedir import LakeDir, rows
 
 from lakehead.errors import NotFound, NotRedrivable
+from lakehead.events import EventStore
 from lakehead.model import ObjectCreated
 
 LakeMaker = Callable[[str], LakeDir]
@@ -37,6 +38,39 @@ def test_a_file_rewritten_under_its_key_replaces_its_rows(lake_dir: LakeMaker) -
         lake.ingest()
         assert rows(lake, ALL) == [(1, 2, Decimal("1000.00")), (2, 1, Decimal("500.00"))]
         assert lake.verify().ok
+
+
+def test_a_lost_list_of_events_is_made_again_and_nothing_is_loaded_twice(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FIRST)
+    with where.open() as lake:
+        lake.ingest()
+        before = rows(lake, ALL)
+        state = lake.config.state_dir
+    for path in state.glob("events.db*"):
+        path.unlink()
+    with where.open() as lake:
+        assert not lake.ingest().failed
+        assert rows(lake, ALL) == before
+        assert (lake.count_runs("SUCCEEDED"), len(lake.notifications())) == (1, 1)
+        assert lake.ingest().found == 0, "the event is finished"
+
+
+def test_a_crash_between_an_execution_and_its_note(lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FIRST)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with where.open() as lake:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(EventStore, "mark_started", crash)
+            lake.ingest()
+        assert len(lake.runs()) == 1
+        assert lake.ingest().succeeded == 1
+        assert (lake.count_runs("SUCCEEDED"), len(rows(lake, ALL))) == (1, 2)
+        assert lake.ingest().found == 0
 
 
 def test_an_older_version_that_arrives_late_does_nothing(lake_dir: LakeMaker) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lakehead.errors import NotRedrivable
 from lakehead.workflow import Definition, ExecutionInfo, Step, advance, execute, load_definition, redrive, start
 from lakehead.workflow.types import (
     CancelTask,
@@ -310,6 +311,54 @@ def test_a_redrive_runs_only_the_iterations_that_did_not_succeed(distributed: bo
     for item in (1, 2, 3):
         execution.succeed(item, item * 10)
     assert execution.state["output"] == [0, 10, 20, 30]
+
+
+def test_a_map_run_is_redriven_with_all_that_failed_as_many_at_a_time_as_it_may() -> None:
+    inner = {
+        "StartAt": "First",
+        "States": {"First": {**TASK, "Next": "Second"}, "Second": {**TASK, "End": True}},
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+    }
+    state = {"Type": "Map", "ItemProcessor": inner, "MaxConcurrency": 2, "ToleratedFailureCount": 2}
+    execution = Execution(machine("M", state), [0, 1, 2, 3, 4])
+    for item in (0, 1, 2):
+        execution.succeed(item, item)  # First, so that each fails in Second
+        execution.fail(item)
+    assert execution.state["error"] == EXCEEDED
+    execution.take(redrive(execution.definition, execution.state, NOW))
+    assert execution.history.count("MapRunRedriven") == 1
+    asked: list[tuple[str, int]] = []
+    while execution.open:
+        assert len(execution.open) <= 2
+        task = next(iter(execution.open.values()))
+        asked.append((task.state_name, task.request))
+        execution.succeed(task.request, task.request)
+    assert sorted(asked) == [
+        ("First", 3), ("First", 4), ("Second", 0), ("Second", 1), ("Second", 2), ("Second", 3), ("Second", 4),
+    ]  # fmt: skip
+    assert execution.state["output"] == [0, 1, 2, 3, 4]
+
+
+def test_tolerated_failures_leave_no_frames_behind() -> None:
+    document = mapping(dict(TASK), distributed=True, ToleratedFailureCount=1)
+    document["States"]["M"] = {**document["States"]["M"], "Next": "After"}
+    del document["States"]["M"]["End"]
+    document["States"]["After"] = {**TASK, "End": True}
+    execution = Execution(document, [0, 1])
+    execution.fail(0)
+    execution.succeed(1, "one")
+    assert len(execution.state["frames"]) == 1
+    execution.succeed(["one"], "end")
+    assert execution.state["output"] == "end"
+
+
+def test_an_execution_whose_history_is_full_cannot_be_redriven() -> None:
+    execution = Execution(machine("T", dict(TASK)), 1)
+    execution.fail(1)
+    full = {**execution.state, "events": 24_999}
+    with pytest.raises(NotRedrivable, match="history is full"):
+        redrive(execution.definition, full, NOW)
+    assert redrive(execution.definition, {**full, "events": 24_998}, NOW).history[0]["type"] == "ExecutionRedriven"
 
 
 def test_a_stopped_execution_can_be_redriven_in_the_middle_of_its_branches() -> None:

@@ -63,9 +63,19 @@ class TestStarting:
     def test_the_same_name_and_input_is_the_same_execution(self, journal: Journal, clock: Clock) -> None:
         first = journal.start_execution("one", task(), {"a": 1, "b": 2})
         assert journal.start_execution("one", task(), {"b": 2, "a": 1}) == first
+        clock.forward(days=365)
+        assert journal.start_execution("one", task(), {"a": 1, "b": 2}) == first
+        assert journal.count() == 1
+
+    @pytest.mark.parametrize("definition", [task(), PASS], ids=["stopped", "succeeded"])
+    def test_the_name_of_an_execution_that_has_ended_is_taken(
+        self, journal: Journal, clock: Clock, definition: dict[str, Any]
+    ) -> None:
+        journal.start_execution("one", definition, 1)
         journal.stop("one")
         clock.forward(days=89)
-        assert journal.start_execution("one", task(), {"a": 1, "b": 2}).status == "ABORTED"
+        with pytest.raises(ExecutionAlreadyExists, match="that has ended"):
+            journal.start_execution("one", definition, 1)
         assert journal.count() == 1
 
     @pytest.mark.parametrize("other", [{"a": 2}, {"a": True}, {"a": 1.0}, None])
@@ -180,13 +190,26 @@ class TestEnding:
         }  # fmt: skip
         assert len(runs) == len(set(runs)) == 4
 
+    def test_an_execution_can_be_redriven_for_14_days(self, journal: Journal, clock: Clock) -> None:
+        journal.start_execution("one", task(), 1)
+        journal.stop("one")
+        clock.forward(days=14)
+        assert journal.redrive("one").running
+        journal.stop("one")
+        clock.forward(days=14, seconds=1)
+        before = journal.describe("one")
+        with pytest.raises(NotRedrivable, match="14 days"):
+            journal.redrive("one")
+        assert journal.describe("one") == before
+
     def test_only_what_failed_can_be_redriven(self, journal: Journal) -> None:
         journal.start_execution("running", task(), 1)
         journal.start_execution("succeeded", PASS, 1)
         for name in ("running", "succeeded"):
             before = journal.describe(name)
-            with pytest.raises(NotRedrivable):
+            with pytest.raises(NotRedrivable) as caught:
                 journal.redrive(name)
+            assert caught.value.where == {"name": name} and name.upper() in str(caught.value)
             assert journal.describe(name) == before
 
     def test_wait_for_ends_with_the_execution(self, journal: Journal) -> None:

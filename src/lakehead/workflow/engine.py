@@ -65,11 +65,15 @@ class ExecutionOver(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """What the states do. `work` is by state type; the others take a child frame that ended."""
+    """What the states do. `work` is by state type; two take a child frame that ended.
+
+    `children_to_redrive` chooses the child frames that a redrive goes on with at once.
+    """
 
     work: Mapping[str, Handler]
     child_succeeded: Callable[[Run, Frame, Frame, Json], None]
     child_failed: Callable[[Run, Frame, Frame, StateError], None]
+    children_to_redrive: Callable[[Run, Frame, list[str]], list[str]]
 
 
 class Run:
@@ -426,15 +430,15 @@ class Run:
         else:
             self.state.update(error=error, cause=cause)
 
-    def resume(self) -> None:
-        """Let every frame that is not waiting for others go on from the state in which it failed or was stopped."""
-        for frame_id in list(self.frames):
-            frame = self.own(frame_id)
-            for key in ("halted", "retries", "retry_count"):
-                frame.pop(key, None)
-            frame["last"] = self.state["events"]
-            if not self.children_of(frame_id):
-                frame.pop("wait", None)
-                self.ready.append(frame_id)
-            elif "failed" in frame["wait"]:
-                frame["wait"]["failed"] = len(frame["wait"].get("failed_at", ()))
+    def resume(self, frame: Frame) -> None:
+        """Let a frame, or else those below it, go on from the state in which it failed or was stopped."""
+        for key in ("halted", "retries", "retry_count"):
+            frame.pop(key, None)
+        frame["last"] = self.state["events"]
+        children = self.children_of(frame["id"])
+        if not children:
+            frame.pop("wait", None)
+            self.ready.append(frame["id"])
+            return
+        for child in self.handlers.children_to_redrive(self, frame, children):
+            self.resume(self.own(child))

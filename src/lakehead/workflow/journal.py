@@ -36,6 +36,8 @@ MAX_INPUT = 262_144
 """Bytes of an input (Step Functions quotas, "Maximum input or output size")."""
 NAME_KEPT = timedelta(days=90)
 """How long after its end an execution's name is taken (Step Functions, StartExecution)."""
+REDRIVABLE = timedelta(days=14)
+"""How long after its end an execution can be redriven (Step Functions, RedriveExecution)."""
 POLL_SECONDS = 0.5
 """How soon a change by another process is noticed."""
 ACCOUNT = "local:000000000000"
@@ -102,11 +104,12 @@ class Journal:
         labels: Mapping[str, str] | None = None,
         state_machine: str = "workflow",
     ) -> Execution:
-        """Start an execution, or return the one of this name if its input is the same, running or not.
+        """Start an execution, or return the one of this name if it is running with the same input.
 
         A name is 1 to 80 characters of `[0-9A-Za-z_-]`; it can be used again 90 days after the execution ended.
-        `labels` can be searched and are in every log line of the execution's tasks. Raises DefinitionError,
-        ExecutionAlreadyExists where the name is taken by another input, and UsageError.
+        `labels` can be searched and are in every log line of the execution's tasks. Raises DefinitionError, UsageError,
+        and ExecutionAlreadyExists where the execution of this name has ended or has another input (Step Functions API
+        reference, StartExecution).
         """
         start = Start(name, definition, input, labels or {}, state_machine)
         return self.start_executions([start])[0]
@@ -128,9 +131,10 @@ class Journal:
         if found is not None and found.ended is not None and found.ended + NAME_KEPT <= now:
             queries.forget(connection, found.number)
         elif found is not None:
-            if canonical(found.input) != canonical(new.input):
-                raise ExecutionAlreadyExists("this name is taken by an execution with another input", name=new.name)
-            return found
+            if found.running and canonical(found.input) == canonical(new.input):
+                return found
+            how = "with another input" if found.running else "that has ended"
+            raise ExecutionAlreadyExists(f"this name is taken by an execution {how}", name=new.name)
         connection.execute("INSERT OR IGNORE INTO definitions VALUES (?, ?)", (new.hash, new.document))
         stamp = micros(now)
         cursor = connection.execute(
@@ -166,16 +170,21 @@ class Journal:
     def redrive(self, name: str) -> Execution:
         """Run a failed, timed out or stopped execution again from where it ended; what succeeded is not run again.
 
-        The history is appended. Raises NotRedrivable.
+        The history is appended. Raises NotRedrivable: it runs or succeeded, ended more than 14 days ago, or its history
+        is full (Step Functions Developer Guide, "Redrive eligibility for unsuccessful executions").
         """
 
         def work(steps: Steps) -> Execution:
             found = self._found(steps.connection, name)
-            if found.status in (RUNNING, "SUCCEEDED"):
+            if found.ended is not None and found.ended + REDRIVABLE < steps.now and found.status != "SUCCEEDED":
                 raise NotRedrivable(
-                    f"the execution is {found.status}", hint="Only one that failed can be redriven.", name=name
+                    "the execution ended more than 14 days ago", hint="Start a new one with its input.", name=name
                 )
-            steps.redrive(found.number)
+            try:
+                steps.redrive(found.number)
+            except NotRedrivable as error:
+                error.where["name"] = name
+                raise
             return self._found(steps.connection, name)
 
         return self._write(work)

@@ -23,10 +23,10 @@ from typing import Any
 
 from lakehead.errors import NotRedrivable, UsageError
 from lakehead.model import Json, iso
-from lakehead.workflow.engine import MAX_PAYLOAD, Frame, Handlers, Run, too_large
+from lakehead.workflow.engine import MAX_EVENTS, MAX_PAYLOAD, Frame, Handlers, Run, too_large
 from lakehead.workflow.expressions import StateError
 from lakehead.workflow.history import resource_of
-from lakehead.workflow.map import iteration_failed, iteration_succeeded, map_state
+from lakehead.workflow.map import iteration_failed, iteration_succeeded, iterations_to_redrive, map_state
 from lakehead.workflow.parallel import branch_failed, branch_succeeded, parallel_state
 from lakehead.workflow.simple import choice_state, fail_state, pass_state, succeed_state, wait_state
 from lakehead.workflow.states import Definition, MapState, TaskState
@@ -69,6 +69,7 @@ _HANDLERS = Handlers(
     },
     child_succeeded=_child_succeeded,
     child_failed=_child_failed,
+    children_to_redrive=iterations_to_redrive,
 )
 
 
@@ -147,20 +148,25 @@ def redrive(definition: Definition, state: dict[str, Any], now: datetime) -> Ste
     """Run an unsuccessful execution again from where it failed; what succeeded is not run again.
 
     Retry counts start anew (Step Functions Developer Guide, "Redriving executions"). Raises NotRedrivable where the
-    execution runs or succeeded.
+    execution runs or succeeded, or its history has no room for ExecutionRedriven and one event more.
     """
     status = state["status"]
     if status not in ("FAILED", "TIMED_OUT", "ABORTED"):
-        raise NotRedrivable(
-            f"the execution is {status}", hint="Only failed, timed out or aborted executions are redriven."
-        )
+        raise NotRedrivable(f"the execution is {status}", hint="Only one that failed can be redriven.")
+    if state["events"] >= MAX_EVENTS - 1:
+        hint = "Start a new execution with its input."
+        raise NotRedrivable(f"the execution's history is full, at {state['events']} events", hint=hint)
     kept = {key: value for key, value in state.items() if key not in ("error", "cause", "output")}
     kept.update(status="RUNNING", redrives=state["redrives"] + 1, redriven=iso(now), tasks={}, timers={})
     run = Run(definition, kept, now, _HANDLERS)
     run.append("ExecutionRedriven", {"redriveCount": kept["redrives"]}, state["events"])
     _set_deadline(run)
-    run.go(run.resume)
+    run.go(lambda: run.resume(_outermost(run)))
     return run.step()
+
+
+def _outermost(run: Run) -> Frame:
+    return run.own(next(frame["id"] for frame in run.frames.values() if "parent" not in frame))
 
 
 def _set_deadline(run: Run) -> None:

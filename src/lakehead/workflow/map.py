@@ -115,6 +115,10 @@ def _selected(run: Run, frame: Frame, state: MapState, scope: Scope, index: int,
 def _open_more(run: Run, frame: Frame, state: MapState, last: int) -> None:
     wait = frame["wait"]
     scope = None
+    while wait["open"] < wait["limit"] and wait.get("again"):
+        wait["again"], again = wait["again"][1:], wait["again"][0]
+        wait["open"] += 1
+        run.resume(run.own(again))
     while wait["open"] < wait["limit"] and wait["next"] < wait["length"]:
         index, item = wait["next"], wait["items"][wait["next"]]
         data = item
@@ -159,6 +163,8 @@ def _end_if_done(run: Run, frame: Frame, state: MapState) -> None:
         return
     if state.distributed:
         run.record(frame, "MapRunSucceeded")
+        for child in run.children_of(frame["id"]):
+            run.drop_frame(child)
     run.record(frame, "MapStateSucceeded", step=False)
     failed = set(wait.get("failed_at", ()))
     results = (
@@ -168,7 +174,10 @@ def _end_if_done(run: Run, frame: Frame, state: MapState) -> None:
 
 
 def iteration_failed(run: Run, frame: Frame, child: Frame, error: StateError) -> None:
-    """A failed iteration fails an inline Map; a distributed one bears as many as it tolerates."""
+    """A failed iteration fails an inline Map; a distributed one bears as many as it tolerates.
+
+    Those stay as they are until the Map Run has succeeded: a redrive goes on with all that failed.
+    """
     state = run.state_of(frame)
     if not isinstance(state, MapState):
         raise TypeError(f"state {state.name!r} is no Map any more; the definition was changed under its execution")
@@ -183,7 +192,6 @@ def iteration_failed(run: Run, frame: Frame, child: Frame, error: StateError) ->
     if _tolerated(wait):
         wait["open"] -= 1
         wait["failed_at"] = [*wait.get("failed_at", ()), child["index"]]
-        run.drop_frame(child["id"])
         _open_more(run, frame, state, 0)
         _end_if_done(run, frame, state)
         return
@@ -192,6 +200,19 @@ def iteration_failed(run: Run, frame: Frame, child: Frame, error: StateError) ->
     worse = StateError("States.ExceedToleratedFailureThreshold", cause)
     run.record(frame, "MapRunFailed", {"error": worse.error, "cause": worse.cause})
     run.fail_state(frame, worse, failed_event="MapStateFailed")
+
+
+def iterations_to_redrive(run: Run, frame: Frame, children: list[str]) -> list[str]:
+    """Those that were under way. Of a Map Run, those whose failure was tolerated follow as MaxConcurrency lets them."""
+    state = run.state_of(frame)
+    if not (isinstance(state, MapState) and state.distributed):
+        return children
+    wait, details = frame["wait"], {"mapRunArn": _map_run(run, frame), "redriveCount": run.state["redrives"]}
+    run.record(frame, "MapRunRedriven", details)
+    failed = set(wait.pop("failed_at", ()))
+    again = [child for child in children if run.frames[child]["index"] in failed]
+    wait.update(failed=0, again=again)
+    return [child for child in children if child not in again]
 
 
 def _tolerated(wait: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lakehead.errors import NotRedrivable
 from lakehead.model import Json, iso
 from lakehead.workflow import machine
 from lakehead.workflow.definition import load_definition
@@ -105,7 +106,7 @@ class Steps:
         """Run a failed execution again from where it failed. Raises NotRedrivable."""
         stored = self._load(number)
         if stored is None:
-            raise LookupError(number)
+            raise NotRedrivable("the execution is SUCCEEDED", hint="Only one that failed can be redriven.")
         self._take(stored, machine.redrive(stored.definition, stored.state, self.now))
         self.connection.execute("UPDATE executions SET redrives = redrives + 1 WHERE number = ?", (number,))
         self._store(stored, restarted=True)
