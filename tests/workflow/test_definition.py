@@ -113,6 +113,11 @@ def test_a_definition_with_every_kind_of_state_loads() -> None:
             ["States.ALL", "B"],
             "$.States.Task.Catch[0].ErrorEquals: States.ALL stands alone",
         ),
+        (
+            ("States", "Task", "Catch", 0, "ErrorEquals"),
+            ["States.Timout"],
+            "$.States.Task.Catch[0].ErrorEquals: 'States.Timout' is no error name of the language",
+        ),
         (("States", "Task", "Assign"), {"states": 1}, "$.States.Task.Assign.states: 'states' cannot be"),
         (("States", "Wait", "Timestamp"), "x", "$.States.Wait: a Wait state has exactly one of"),
         (("States", "Choice", "Choices"), [], "$.States.Choice.Choices: Choices is a list of rules"),
@@ -194,8 +199,9 @@ def test_an_expression_that_is_no_jsonata_is_refused_with_its_place() -> None:
 
 def nested(depth: int) -> dict[str, Any]:
     machine: dict[str, Any] = {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
-    for _ in range(depth):
-        machine = {"StartAt": "A", "States": {"A": {"Type": "Parallel", "Branches": [machine], "End": True}}}
+    for level in range(depth):
+        state = {"Type": "Parallel", "Branches": [machine], "End": True}
+        machine = {"StartAt": f"A{level}", "States": {f"A{level}": state}}
     return machine
 
 

@@ -281,7 +281,7 @@ def test_max_attempts_zero_never_retries() -> None:
     [
         ("Custom", ["Custom", "States.TaskFailed", "States.ALL"]),
         ("States.Timeout", ["States.Timeout", "States.ALL"]),
-        ("States.HeartbeatTimeout", ["States.HeartbeatTimeout", "States.Timeout", "States.ALL"]),
+        ("States.HeartbeatTimeout", ["States.HeartbeatTimeout", "States.Timeout", "States.TaskFailed", "States.ALL"]),
         ("States.DataLimitExceeded", ["States.DataLimitExceeded", "States.TaskFailed", "States.ALL"]),
         ("States.Runtime", []),
     ],
@@ -360,7 +360,7 @@ def test_a_machine_ends_when_its_own_time_is_up_and_calls_off_what_is_open() -> 
     timer, task = only(step, StartTimer), only(step, ScheduleTask)
     assert timer.due == NOW + timedelta(seconds=60)
     ended = advance(loaded, step.state, TimerFired(timer.timer_id), timer.due)
-    assert (ended.state["status"], ended.state["error"]) == ("TIMED_OUT", "States.Timeout")
+    assert (ended.state["status"], ended.state["error"]) == ("TIMED_OUT", None)
     assert types(ended.history) == ["ExecutionTimedOut"] and ended.commands == (CancelTask(task.task_id),)
     done = advance(loaded, step.state, TaskSucceeded(task.task_id, 1), NOW)
     assert done.state["status"] == "SUCCEEDED" and done.commands == (CancelTimer(timer.timer_id),)
@@ -439,3 +439,43 @@ def test_only_what_failed_is_redriven() -> None:
     done = advance(loaded, step.state, TaskSucceeded(only(step, ScheduleTask).task_id, 1), NOW)
     with pytest.raises(NotRedrivable):
         redrive(loaded, done.state, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "waits"),
+    [
+        ("2025-01-03T08:00:01Z", True),
+        ("2025-01-03t08:01z", True),
+        ("2025-01-03T09:00+00:30", True),
+        ("2025-01-03T09:00:00.5+01:00", True),
+        ("2025-01-03T07:59:59Z", False),
+        ("2025-01-03T08:01:00+18:01", None),
+        ("2025-01-03 08:01:00Z", None),
+        ("2025-01-03T08:01:00", None),
+    ],
+)
+def test_a_wait_reads_the_timestamps_that_java_reads(text: str, waits: bool | None) -> None:
+    _, step = begin(chain(W={"Type": "Wait", "TimestampPath": "$"}), text)
+    if waits is None:
+        assert step.state["error"] == "States.Runtime" and "ISO-8601" in step.state["cause"]
+    else:
+        assert step.state["status"] == ("RUNNING" if waits else "SUCCEEDED")
+
+
+def test_variables_are_as_large_as_a_payload_at_most() -> None:
+    assign = {"a.$": "States.Format('{}{}', $, $)", "b.$": "$"}
+    fits = run(chain(P={"Type": "Pass", "Assign": assign, "Result": 1}), "x" * 87_000)
+    assert fits.status == "SUCCEEDED"
+    result = run(chain(P={"Type": "Pass", "Assign": assign, "ResultPath": None}), "x" * 88_000)
+    assert (result.status, result.error) == ("FAILED", "States.DataLimitExceeded")
+
+
+def test_text_that_holds_a_number_is_one_in_a_path_field_and_other_text_is_not() -> None:
+    each = {"Type": "Map", "MaxConcurrencyPath": "$.n", "ItemsPath": "$.i", "ItemProcessor": chain(I={"Type": "Pass"})}
+    fitting: list[Any] = ["1", "+1", 1, 1.0]
+    others: list[Any] = [" 1", "1_0", "1.0", "x", True, [1], "-1", -1]
+    for value in fitting:
+        assert run(chain(M=dict(each)), {"n": value, "i": [1]}).status == "SUCCEEDED"
+    for value in others:
+        found = run(chain(M=dict(each)), {"n": value, "i": [1]})
+        assert (found.status, found.error) == ("FAILED", "States.Runtime"), value

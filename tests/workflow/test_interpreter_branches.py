@@ -211,7 +211,28 @@ def test_one_failed_iteration_fails_an_inline_map() -> None:
     execution.succeed(1, 1)
     execution.fail(2, "Bad")
     assert execution.state["error"] == "Bad" and execution.open == {}
-    assert execution.history[-4:] == ["MapIterationFailed", "TaskStateAborted", "MapStateFailed", "ExecutionFailed"]
+    assert execution.history[-5:] == [
+        "MapIterationFailed", "TaskStateAborted", "MapIterationAborted", "MapStateFailed", "ExecutionFailed",
+    ]  # fmt: skip
+
+
+def test_what_is_cut_off_is_told_from_the_inside_out() -> None:
+    each = mapping({"Type": "Wait", "Seconds": 5})["States"]["M"]
+    execution = Execution(parallel(each, asks(1)), [1, 2])
+    execution.fail({"n": 1}, "Bad")
+    inside = ["WaitStateAborted", "MapIterationAborted"]
+    assert execution.history[execution.history.index("TaskFailed") + 1 :] == [
+        "TaskStateAborted", *inside, *inside, "MapStateAborted", "ParallelStateFailed", "ExecutionFailed",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("distributed", [False, True])
+def test_stopping_tells_every_state_that_was_cut_off(distributed: bool) -> None:
+    execution = Execution(mapping(dict(TASK), distributed=distributed), [1])
+    execution.send(StopRequested())
+    inside = ["MapRunAborted"] if distributed else ["TaskStateAborted", "MapIterationAborted"]
+    assert execution.history[-len(inside) - 2 :] == [*inside, "MapStateAborted", "ExecutionAborted"]
+    assert execution.open == {}
 
 
 @pytest.mark.parametrize(

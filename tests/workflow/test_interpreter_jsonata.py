@@ -125,3 +125,45 @@ def test_a_condition_that_is_not_a_boolean_fails() -> None:
     states = {"A": {"Type": "Choice", "Choices": choices, "Default": "B"}, "B": {"Type": "Succeed"}}
     result = run(states, {"n": 1})
     assert result.error == "States.QueryEvaluationError" and "Expected 'boolean', but was 'number'" in str(result.cause)
+
+
+TASK = {"Type": "Task", "Resource": "arn:aws:states:::x:y"}
+MAP: dict[str, Any] = {
+    "Type": "Map",
+    "Items": [1],
+    "ItemProcessor": {"StartAt": "I", "States": {"I": {"Type": "Pass", "End": True}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "field", "value"),
+    [
+        *((TASK, "TimeoutSeconds", value) for value in ("'5'", "0", "-1", "1.5", "true", "null", "100000000")),
+        (TASK, "HeartbeatSeconds", "'a'"),
+        *((MAP, "MaxConcurrency", value) for value in ("'1'", "-1", "1.5", "null")),
+        (MAP, "ToleratedFailureCount", "-1"),
+        (MAP, "ToleratedFailurePercentage", "101"),
+    ],
+)
+def test_a_number_that_does_not_fit_is_a_failed_evaluation(state: dict[str, Any], field: str, value: str) -> None:
+    if field.startswith("Tolerated"):
+        config = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+        state = {**state, "ItemProcessor": {**state["ItemProcessor"], "ProcessorConfig": config}}
+    catch = [{"ErrorEquals": ["States.QueryEvaluationError"], "Next": "C"}]
+    found = run({"A": {**state, field: f"{{% {value} %}}", "Catch": catch, "End": True}, "C": {"Type": "Succeed"}})
+    assert found.status == "SUCCEEDED" and found.output["Error"] == "States.QueryEvaluationError"
+    failed = [event for event in found.history if event["type"] == "EvaluationFailed"]
+    assert [event["evaluationFailedEventDetails"]["location"] for event in failed] == [field]
+
+
+def test_a_number_that_fits_is_taken() -> None:
+    found = run({"A": {**TASK, "TimeoutSeconds": "{% 4 + 1 %}", "End": True}}, output=1)
+    (scheduled,) = [event for event in found.history if event["type"] == "TaskScheduled"]
+    assert scheduled["taskScheduledEventDetails"]["timeoutInSeconds"] == 5
+
+
+def test_a_catcher_whose_own_output_fails() -> None:
+    catch = [{"ErrorEquals": ["States.ALL"], "Output": "{% $nope %}", "Next": "C"}]
+    found = run({"A": {**TASK, "Catch": catch, "End": True}, "C": {"Type": "Succeed"}}, outcome="fail", error="E")
+    assert (found.status, found.error) == ("FAILED", "States.QueryEvaluationError")
+    assert [event["type"] for event in found.history][-3:] == ["TaskFailed", "EvaluationFailed", "ExecutionFailed"]

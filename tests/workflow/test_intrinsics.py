@@ -194,3 +194,23 @@ def test_no_argument_breaks_a_function(name: str, arguments: list[Any]) -> None:
 def test_any_text_is_a_call_or_a_syntax_error(text: str) -> None:
     with contextlib.suppress(IntrinsicSyntaxError):
         compile_intrinsic("States." + text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e10, "1.0E10"),
+        (1e-5, "1.0E-5"),
+        ([1, 2.5, {"a": 1e22, "é": None}], '[1,2.5,{"a":1.0E22,"é":null}]'),
+        (True, "true"),
+        ("a\n", '"a\\n"'),
+    ],
+)
+def test_numbers_become_text_as_in_java(value: Any, text: str) -> None:
+    assert call("States.JsonToString($.x)", {"x": value}) == text
+
+
+def test_a_number_beyond_a_double_is_no_json() -> None:
+    with pytest.raises(StateError, match="beyond a double") as caught:
+        call("States.StringToJson('1e400')")
+    assert caught.value.error == "States.IntrinsicFailure"

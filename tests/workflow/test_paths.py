@@ -70,6 +70,19 @@ SHOP: dict[str, Any] = {
         ("$.nothing[?(@.a)]", []),
         ("$.limit[*]", []),
         ("$..nothing", []),
+        ("$..[?(@.price < 9)].title", ["Sayings", "Moby"]),  # each once, though its list is looked at too
+        ("$..['price','colour']", [{"price": 19.95, "colour": "red"}]),
+        ("$.store['bicycle','book'].colour", ["red"]),
+        ("$.n[0:-1]", []),
+        ("$.n[-2:1]", [1, 2, 3]),
+        ("$.n[-9:2]", [3, 1, 2, 3, 1]),
+        ("$.n[:-1]", [3, 1]),
+        ("$.n[0:3:2]", [3, 1, 2]),
+        ("$.nothing[1:2]", []),
+        ("$.n[?(@ == '3')]", [3]),
+        ("$.store.book[?(@.price == '8.990')].title", ["Moby"]),
+        ("$.store.book[?(@.title == 8)].title", []),
+        ("$.n[?(@ == true)]", []),
     ],
 )
 def test_a_path_finds_what_jayway_finds(path: str, found: Any) -> None:
@@ -77,11 +90,27 @@ def test_a_path_finds_what_jayway_finds(path: str, found: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["$.nope", "$.store.book[9]", "$.store.book.title", "$.limit.x", "$.n.x.length()", "$.store[0]"]
-)
+    "path",
+    ["$.limit[0:1]", "$.store[0,1]", "$.nope", "$.store.book[9]", "$.store.book.title", "$.limit.x", "$.n.x.length()",
+     "$.store[0]"],
+)  # fmt: skip
 def test_a_definite_path_that_leads_nowhere_is_not_found(path: str) -> None:
     with pytest.raises(PathNotFound, match="Invalid path"):
         compile_path(path).read(SHOP)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (r"$.a\.b", "a.b"),
+        (r"$.\stor\e", "store"),
+        (r"$.a\@b\[\[\?c", "a@b[[?c"),
+        ("$.@type", "@type"),
+        ("$.$id", "$id"),
+    ],
+)
+def test_a_dotted_name_may_hold_anything_behind_a_backslash(path: str, name: str) -> None:
+    assert compile_path(path).simple == (name,)
 
 
 def test_a_backslash_before_anything_but_the_quote_is_part_of_the_name() -> None:
@@ -90,8 +119,8 @@ def test_a_backslash_before_anything_but_the_quote_is_part_of_the_name() -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "$.", "$.a.", "$[", "$[]", "$['a", "$[a]", "$..", "$.a b[", "$.x.nope()", "$.length().x", "$[1:2:0]",
-     "$[?(@.a ==)]", "$[?(@.a == 1]", "$[?(@.a =~ /(/)]", "$x y"],
+    ["", "a", "$.", "$.a.", "$[", "$[]", "$['a", "$[a]", "$..", "$.a b[", "$.x.nope()", "$.length().x", "$[:]",
+     "$[::2]", "$[?(@.a ==)]", "$[?(@.a == 1]", "$[?(@.a =~ /(/)]", "$x y"],
 )  # fmt: skip
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(PathSyntaxError):

@@ -8,6 +8,7 @@ from lakehead.errors import DefinitionError
 from lakehead.model import Json
 from lakehead.workflow import fields
 from lakehead.workflow.choice import compile_condition, is_number
+from lakehead.workflow.graph import check_graph, check_names
 from lakehead.workflow.jsonata import compile_jsonata_condition
 from lakehead.workflow.loading import Faults, Reader, constant, member
 from lakehead.workflow.states import (
@@ -28,6 +29,7 @@ from lakehead.workflow.states import (
 from lakehead.workflow.timestamps import parse_timestamp
 
 MAX_SECONDS = 99_999_999
+MAX_COUNT = 100_000_000
 MAX_DEPTH = 40
 """Machines nest at most this deep here, so that no document exhausts the stack."""
 
@@ -48,6 +50,7 @@ def load_definition(document: Json) -> Definition:
             faults.report("$", "the document is nested too deeply")
         reader = Reader(document, "$", faults)
         timeout = reader.number("TimeoutSeconds", 1, MAX_SECONDS)
+        check_names(loader.machines, faults)
         if document.get("Version", "1.0") != "1.0":
             reader.fail("Version", 'Version is "1.0"')
     else:
@@ -100,7 +103,7 @@ class _Loader:
                 if compiled is not None:
                     machine.states[name] = compiled
         self.depth -= 1
-        _check_graph(machine, states, reader)
+        check_graph(machine, states, reader)
 
     def _state(self, name: str, spec: Json, path: str, jsonata: bool) -> State | None:
         if not isinstance(spec, dict):
@@ -197,8 +200,8 @@ class _Loader:
         return TaskState(
             **common,
             resource=resource,
-            timeout=reader.seconds("TimeoutSeconds", MAX_SECONDS),
-            heartbeat=reader.seconds("HeartbeatSeconds", MAX_SECONDS),
+            timeout=reader.limit("TimeoutSeconds", 1, MAX_SECONDS),
+            heartbeat=reader.limit("HeartbeatSeconds", 1, MAX_SECONDS),
             credentials=reader.template("Credentials"),
         )
 
@@ -225,17 +228,20 @@ class _Loader:
         for name in ("ItemReader", "ResultWriter"):
             if name in reader.spec:
                 reader.fail(name, f"{name} reads or writes S3 and cannot be run here: pass the items in the input")
+        distributed = _distributed(spec, key, self.faults)
+        if "ItemBatcher" in reader.spec and not distributed:
+            reader.fail("ItemBatcher", "only a distributed Map has an ItemBatcher")
         batcher = Reader(spec_of(reader, "ItemBatcher"), f"{reader.path}.ItemBatcher", self.faults, reader.jsonata)
         return MapState(
             **common,
             processor=key,
-            distributed=_distributed(spec, key, self.faults),
+            distributed=distributed,
             items=reader.template("Items") if reader.jsonata else reader.expression("ItemsPath", field_name=False),
             items_text=str(reader.spec.get("Items" if reader.jsonata else "ItemsPath", "$")),
             selector=reader.template(selectors[0]) if selectors else None,
-            concurrency=reader.limit("MaxConcurrency", 100_000_000),
-            tolerated_count=reader.limit("ToleratedFailureCount", 100_000_000),
-            tolerated_percentage=reader.limit("ToleratedFailurePercentage", 100, "float"),
+            concurrency=reader.limit("MaxConcurrency", 0, MAX_COUNT),
+            tolerated_count=reader.limit("ToleratedFailureCount", 0, MAX_COUNT),
+            tolerated_percentage=reader.limit("ToleratedFailurePercentage", 0, 100, "float"),
             **_batching(batcher),
         )
 
@@ -252,8 +258,8 @@ def spec_of(reader: Reader, key: str) -> dict[str, Json]:
 def _batching(reader: Reader) -> dict[str, Any]:
     allowed = {"MaxItemsPerBatch", "MaxItemsPerBatchPath", "MaxInputBytesPerBatch", "MaxInputBytesPerBatchPath"}
     reader.unknown(allowed | {"BatchInput"}, "ItemBatcher")
-    items: Number | None = reader.limit("MaxItemsPerBatch", 100_000_000)
-    size: Number | None = reader.limit("MaxInputBytesPerBatch", 262_144)
+    items: Number | None = reader.limit("MaxItemsPerBatch", 1, MAX_COUNT)
+    size: Number | None = reader.limit("MaxInputBytesPerBatch", 1, 262_144)
     if reader.spec and items is None and size is None:
         reader.fail("", "ItemBatcher has MaxItemsPerBatch, MaxInputBytesPerBatch or both")
     common = {"batch_items": items, "batch_bytes": size, "batched": bool(reader.spec)}
@@ -313,37 +319,3 @@ def _choice_rule(reader: Reader) -> ChoiceRule | None:
     if condition is None or following is None:
         return None
     return ChoiceRule(condition=condition, next=following, assign=assign, output=output)
-
-
-def _targets(spec: dict[str, Json]) -> list[tuple[str, Json]]:
-    """(where, name) of every transition out of a state."""
-    found: list[tuple[str, Json]] = [(key, spec[key]) for key in ("Next", "Default") if key in spec]
-    for key in ("Choices", "Catch"):
-        entries = spec.get(key)
-        for index, entry in enumerate(entries if isinstance(entries, list) else []):
-            if isinstance(entry, dict) and "Next" in entry:
-                found.append((f"{key}[{index}].Next", entry["Next"]))
-    return found
-
-
-def _check_graph(machine: Machine, states: dict[str, Json], reader: Reader) -> None:
-    """Every transition leads to a state, every state can be reached, and something ends the machine."""
-    known = {name: spec for name, spec in states.items() if isinstance(spec, dict)}
-    for name, spec in known.items():
-        for where, target in _targets(spec):
-            if isinstance(target, str) and target not in states:
-                path = f"{member(f'{machine.key}.States', name)}.{where}"
-                reader.faults.report(path, f"there is no state {target!r}")
-    reached, pending = set(), [machine.start_at]
-    while pending:
-        name = pending.pop()
-        if name in known and name not in reached:
-            reached.add(name)
-            pending.extend(target for _, target in _targets(known[name]) if isinstance(target, str))
-    if machine.start_at in states:
-        for name in states:
-            if name not in reached and name in known:
-                reader.faults.report(member(f"{machine.key}.States", name), f"state {name!r} cannot be reached")
-    ends = (spec.get("End") is True or spec.get("Type") in ("Succeed", "Fail") for spec in known.values())
-    if known and not any(ends):
-        reader.fail("States", "no state ends the machine: add End: true, a Succeed or a Fail state")

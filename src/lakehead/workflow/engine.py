@@ -294,7 +294,10 @@ class Run:
         text = self.limited(output, state.name)
         texts = None
         if assigned:
-            texts = {name: compact(value) for name, value in assigned.items()}
+            texts = {name: json_text(value) for name, value in assigned.items()}
+            if too_large("".join(texts.values())):
+                cause = f"The variables that the state '{state.name}' assigns are larger than {MAX_PAYLOAD} bytes."
+                raise StateError("States.DataLimitExceeded", cause)
             frame["vars"] = {**(frame.get("vars") or {}), **assigned}
         self.record(frame, f"{state.type}StateExited", history.exited(state.name, text, texts))
         for key in ("retries", "retry_count", "wait", "task_token"):
@@ -341,10 +344,7 @@ class Run:
         `failed_event` is recorded unless the state is retried.
         """
         state = self.state_of(frame)
-        error = error.at(state.name, frame["entered"])
-        if error.field is not None:
-            self._evaluation_failed(frame, state, error)
-            error.field = None
+        error = self._told(frame, state, error)
         if self._retry(frame, state, error):
             return
         if failed_event is not None:
@@ -353,14 +353,19 @@ class Run:
             if self._catch(frame, state, error):
                 return
         except StateError as worse:
-            error = worse.at(state.name, frame["entered"])
+            error = self._told(frame, state, worse)
         self._fail_machine(frame, error)
 
-    def _evaluation_failed(self, frame: Frame, state: State, error: StateError) -> None:
-        details = {**history.failure(error.error, error.cause), "state": state.name}
-        if error.field:
-            details["location"] = error.field
-        self.record(frame, "EvaluationFailed", details)
+    def _told(self, frame: Frame, state: State, error: StateError) -> StateError:
+        """The error with its place. A failed evaluation is recorded, once."""
+        error = error.at(state.name, frame["entered"])
+        if error.field is not None:
+            details = {**history.failure(error.error, error.cause), "state": state.name}
+            if error.field:
+                details["location"] = error.field
+            self.record(frame, "EvaluationFailed", details)
+            error.field = None
+        return error
 
     def _retry(self, frame: Frame, state: State, error: StateError) -> bool:
         for index, retrier in enumerate(state.retry):

@@ -158,7 +158,7 @@ def _intrinsic(text: str) -> Expression:
         except PathNotFound as error:
             raise RuntimeFault(f"The function '{text}' had the following error: {error}") from error
         except IntrinsicFailed as error:
-            raise StateError("States.IntrinsicFailure", str(error)) from error
+            raise StateError("States.IntrinsicFailure", str(error), placed=False) from error
 
     return evaluate
 
@@ -225,6 +225,5 @@ def write_path(document: Json, keys: tuple[str | int, ...], value: Json, text: s
         return {**base, key: write_path(base.get(key), rest, value, text)}
     if isinstance(key, int) and isinstance(document, list) and key < len(document):
         return [*document[:key], write_path(document[key], rest, value, text), *document[key + 1 :]]
-    raise StateError(
-        "States.ResultPathMatchFailure", f"Unable to apply ReferencePath {text} to input {str(document)[:200]}"
-    )
+    cause = f"Unable to apply ReferencePath {text} to input {compact(document)[:200]}"
+    raise StateError("States.ResultPathMatchFailure", cause, placed=False)

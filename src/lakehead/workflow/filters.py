@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
 from lakehead.model import Json
@@ -153,7 +154,17 @@ def _literal(kind: str, text: str) -> Any:
 
 
 def _equal(left: Any, right: Any) -> bool:
-    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+    """Equality in Jayway: a number is equal to the text that it is written as."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, str) and isinstance(right, int | float):
+        return left == str(right)
+    if isinstance(left, int | float) and isinstance(right, str):
+        try:
+            return Decimal(repr(left)) == Decimal(right)
+        except ArithmeticError:
+            return False
+    return bool(left == right)
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:

@@ -62,6 +62,17 @@ def compact(value: Json) -> str:
     return _encode(value)
 
 
+def java_json(value: Json) -> str:
+    """JSON as Java writes it: `compact`, but for the numbers that it writes as `1.0E10`."""
+    if isinstance(value, float):
+        return java_number(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{compact(key)}:{java_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(java_json, value)) + "]"
+    return compact(value)
+
+
 def _identity(value: Json) -> str:
     """A text that is the same for values that are equal as JSON: true is not 1, and 1 is not 1.0."""
     return json.dumps(value, sort_keys=True)
@@ -109,13 +120,19 @@ def _string_to_json(_scope: Any, text: Json) -> Json:
     if not _text(text).strip():
         return None
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise FunctionError(f"the argument is not valid JSON: {error}") from error
 
 
 def _refuse_constant(name: str) -> Json:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text} is beyond a double")
+    return number
 
 
 def _array_partition(_scope: Any, items: Json, size: Json) -> list[Json]:
@@ -165,7 +182,7 @@ _ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "s
 
 def _hash(_scope: Any, data: Json, algorithm: Json) -> str:
     _need(_text(algorithm, "algorithm") in _ALGORITHMS, f"the algorithm is none of {', '.join(_ALGORITHMS)}")
-    text = data if isinstance(data, str) else compact(data)
+    text = data if isinstance(data, str) else java_json(data)
     _need(len(text) <= MAX_CHARACTERS, f"the data is longer than {MAX_CHARACTERS} characters")
     return hashlib.new(_ALGORITHMS[algorithm], text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
@@ -193,7 +210,7 @@ def _string_split(_scope: Any, text: Json, delimiter: Json) -> list[Json]:
 FUNCTIONS: dict[str, Callable[..., Json]] = {
     "Format": _format,
     "StringToJson": _string_to_json,
-    "JsonToString": lambda _scope, value: compact(value),
+    "JsonToString": lambda _scope, value: java_json(value),
     "Array": lambda _scope, *items: list(items),
     "ArrayPartition": _array_partition,
     "ArrayContains": _array_contains,

@@ -108,7 +108,7 @@ def _expression(text: str, report: Report, path: str, field: str) -> Expression 
             found = compiled.evaluate(None, _bindings(scope))
         # As above: to the workflow all of it is one failed evaluation.
         except Exception as error:
-            raise QueryFault(f"{where} threw an error during evaluation. {error}", field) from error
+            raise QueryFault(f"{where} threw an error during evaluation. {_told(error)}", field) from error
         if found is None:
             raise QueryFault(f"{where} returned nothing (undefined).", field)
         try:
@@ -117,6 +117,12 @@ def _expression(text: str, report: Report, path: str, field: str) -> Expression 
             raise QueryFault(f"{where} returned an unsupported result type.", field) from error
 
     return evaluate
+
+
+def _told(error: Exception) -> str:
+    """The library's message behind its code, `T1006: Attempted to invoke a non-function`."""
+    code = getattr(error, "error", None)
+    return f"{code}: {error}" if isinstance(code, str) else str(error)
 
 
 @cache

@@ -12,7 +12,7 @@ from lakehead.workflow.choice import is_number, is_whole
 from lakehead.workflow.expressions import Expression, ExpressionError, compile_expression, compile_template
 from lakehead.workflow.jsonata import compile_jsonata_template
 from lakehead.workflow.paths import PathSyntaxError, compile_path
-from lakehead.workflow.retry import Catcher, Retrier
+from lakehead.workflow.retry import ERROR_NAMES, Catcher, Retrier
 from lakehead.workflow.states import Number
 
 _VARIABLE = re.compile(r"[^\W\d]\w{0,79}")
@@ -157,35 +157,24 @@ class Reader:
             return (), "$"
         return path.simple, str(value)
 
-    def seconds(self, key: str, high: float) -> Expression | None:
-        """TimeoutSeconds and the like: a number, a path in `<key>Path`, or JSONata text."""
-        by_path = f"{key}Path"
-        if key in self.spec and by_path in self.spec:
-            self.fail(by_path, f"{key} and {by_path} exclude each other")
-        if by_path in self.spec:
-            return self.expression(by_path)
-        if key not in self.spec:
-            return None
-        if self.jsonata and isinstance(self.spec[key], str):
-            return self.template(key)
-        value = self.number(key, 1, high)
-        return None if value is None else constant(value)
-
-    def limit(self, key: str, high: float, kind: Literal["integer", "float"] = "integer") -> Number | None:
-        """A numeric field of a Map state: a constant, a path in `<key>Path`, or JSONata text."""
+    def limit(self, key: str, low: float, high: float, kind: Literal["integer", "float"] = "integer") -> Number | None:
+        """A numeric field: a constant, a path in `<key>Path`, or JSONata text."""
         by_path = f"{key}Path"
         if key in self.spec and by_path in self.spec:
             self.fail(by_path, f"{key} and {by_path} exclude each other")
         if by_path in self.spec:
             value = self.expression(by_path)
-            return value and Number(field=by_path, value=value, text=str(self.spec[by_path]), kind=kind)
-        if key not in self.spec:
+            text, named = str(self.spec[by_path]), by_path
+        elif key not in self.spec:
             return None
-        if self.jsonata and isinstance(self.spec[key], str):
-            value = self.template(key)
-            return value and Number(field=key, value=value, text=str(self.spec[key]), kind=kind)
-        number = self.number(key, 0, high, whole=kind == "integer")
-        return None if number is None else Number(field=key, value=constant(number), text=str(number), kind=kind)
+        elif self.jsonata and isinstance(self.spec[key], str):
+            value, text, named = self.template(key), str(self.spec[key]), key
+        else:
+            number = self.number(key, low, high, whole=kind == "integer")
+            value, text, named = None if number is None else constant(number), str(number), key
+        if value is None:
+            return None
+        return Number(field=named, value=value, text=text, kind=kind, low=low, high=high)
 
     def errors(self, last: bool) -> frozenset[str]:
         """ErrorEquals of a retrier or catcher; States.ALL stands alone and in the last one."""
@@ -195,6 +184,9 @@ class Reader:
             return frozenset()
         if "States.ALL" in value and (len(value) > 1 or not last):
             self.fail("ErrorEquals", "States.ALL stands alone, and only in the last entry")
+        for name in value:
+            if name.startswith("States.") and name not in ERROR_NAMES:
+                self.fail("ErrorEquals", f"{name!r} is no error name of the language; States. is reserved for those")
         return frozenset(value)
 
     def entries(self, key: str) -> list[Reader]:

@@ -27,7 +27,7 @@ from lakehead.workflow.engine import MAX_EVENTS, MAX_PAYLOAD, Frame, Handlers, R
 from lakehead.workflow.expressions import StateError
 from lakehead.workflow.history import resource_of
 from lakehead.workflow.map import iteration_failed, iteration_succeeded, iterations_to_redrive, map_state
-from lakehead.workflow.parallel import branch_failed, branch_succeeded, parallel_state
+from lakehead.workflow.parallel import abort, branch_failed, branch_succeeded, parallel_state
 from lakehead.workflow.simple import choice_state, fail_state, pass_state, succeed_state, wait_state
 from lakehead.workflow.states import Definition, MapState, TaskState
 from lakehead.workflow.tasks import task_finished, task_state
@@ -137,6 +137,7 @@ def _awaited(state: dict[str, Any], event: Event) -> bool:
 def _apply(run: Run, event: Event) -> None:
     match event:
         case StopRequested():
+            abort(run, _outermost(run))
             run.close("ABORTED", error=event.error or None, cause=event.cause or None)
         case TimerFired():
             _timer(run, event)
@@ -180,7 +181,7 @@ def _set_deadline(run: Run) -> None:
 def _timer(run: Run, event: TimerFired) -> None:
     if event.timer_id == run.state.get("deadline"):
         del run.state["deadline"]
-        run.close("TIMED_OUT", error="States.Timeout")
+        run.close("TIMED_OUT")
         return
     frame_id = run.take("timers", event.timer_id)
     if frame_id is None:

@@ -27,9 +27,7 @@ def map_state(run: Run, frame: Frame, state: MapState) -> None:
 
 def _start(run: Run, frame: Frame, state: MapState) -> None:
     scope = payload.selected(state, run.scope(frame, state))
-    limit = 0 if state.concurrency is None else int(payload.number(state.concurrency, scope))
-    if limit < 0:
-        raise RuntimeFault("MaxConcurrency cannot be negative.")
+    limit = int(payload.number(state, state.concurrency, scope) or 0)
     items = _items(state, scope)
     length = len(items)
     run.record(frame, "MapStateStarted", {"length": length})
@@ -65,16 +63,11 @@ def _map_run(run: Run, frame: Frame) -> str:
 
 
 def _tolerances(state: MapState, scope: Scope) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if state.tolerated_count is not None:
-        found["count"] = payload.number(state.tolerated_count, scope)
-        if found["count"] < 0:
-            raise RuntimeFault("ToleratedFailureCount cannot be negative.")
-    if state.tolerated_percentage is not None:
-        found["percentage"] = payload.number(state.tolerated_percentage, scope)
-        if not 0 <= found["percentage"] <= 100:
-            raise RuntimeFault("ToleratedFailurePercentage must be between 0 and 100.")
-    return found
+    found = {
+        "count": payload.number(state, state.tolerated_count, scope),
+        "percentage": payload.number(state, state.tolerated_percentage, scope),
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _inputs(run: Run, frame: Frame, state: MapState, scope: Scope, items: list[Json]) -> list[Json]:
@@ -83,10 +76,8 @@ def _inputs(run: Run, frame: Frame, state: MapState, scope: Scope, items: list[J
         return items
     chosen = [_selected(run, frame, state, scope, index, item) for index, item in enumerate(items)]
     extra = {} if state.batch_input is None else {"BatchInput": state.batch_input(scope)}
-    most = None if state.batch_items is None else int(payload.number(state.batch_items, scope))
-    size = None if state.batch_bytes is None else payload.number(state.batch_bytes, scope)
-    if (most is not None and most < 1) or (size is not None and size < 1):
-        raise RuntimeFault("MaxItemsPerBatch and MaxInputBytesPerBatch must be positive.")
+    most = payload.number(state, state.batch_items, scope)
+    size = payload.number(state, state.batch_bytes, scope)
     batches: list[list[Json]] = []
     used = 0
     for item in chosen:

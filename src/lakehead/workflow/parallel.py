@@ -6,7 +6,7 @@ from lakehead.model import Json
 from lakehead.workflow import payload
 from lakehead.workflow.engine import Frame, Run
 from lakehead.workflow.expressions import StateError
-from lakehead.workflow.states import ParallelState
+from lakehead.workflow.states import MapState, ParallelState
 
 _CAN_BE_ABORTED = ("Task", "Wait", "Parallel", "Map")
 
@@ -43,10 +43,21 @@ def branch_failed(run: Run, frame: Frame, branch: Frame, error: StateError) -> N
 
 
 def halt_others(run: Run, frame: Frame) -> None:
-    """Stop the frames below, and record which states were cut off."""
+    """Stop the frames below, and record which states and iterations were cut off."""
     for child_id in run.children_of(frame["id"]):
         child = run.own(child_id)
         if "halted" not in child:
-            if "entered" in child and run.state_of(child).type in _CAN_BE_ABORTED:
-                run.record(child, f"{run.state_of(child).type}StateAborted")
-            run.halt(child)
+            abort(run, child)
+            if isinstance(run.state_of(frame), MapState):
+                run.record(child, "MapIterationAborted", {"name": frame["state"], "index": child["index"]})
+
+
+def abort(run: Run, frame: Frame) -> None:
+    """Stop a frame where it is, the innermost states first."""
+    state = run.state_of(frame)
+    halt_others(run, frame)
+    if isinstance(state, MapState) and state.distributed and "entered" in frame:
+        run.record(frame, "MapRunAborted")
+    if "entered" in frame and state.type in _CAN_BE_ABORTED:
+        run.record(frame, f"{state.type}StateAborted")
+    run.halt(frame)

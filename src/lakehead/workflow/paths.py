@@ -26,18 +26,24 @@ class PathNotFound(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """`.name`, `['name']` or `['a','b']`; several names give one object of those that are there."""
+    """`.name`, `['name']` or `['a','b']`.
+
+    At the end of a path several names give one object of those that are there; before its end they give each value,
+    and behind `..` only objects that have them all (`whole`).
+    """
 
     names: tuple[str, ...]
+    last: bool = True
+    whole: bool = False
 
     def each(self, value: Json, _document: Json) -> Iterator[Json]:
         """What the segment finds in a value."""
         if not isinstance(value, dict):
             return
-        if len(self.names) > 1:
+        if len(self.names) == 1 or not self.last:
+            yield from (value[name] for name in self.names if name in value)
+        elif not self.whole or all(name in value for name in self.names):
             yield {name: value[name] for name in self.names if name in value}
-        elif self.names[0] in value:
-            yield value[self.names[0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +62,20 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """`[1:3]`."""
+    """`[1:3]`, `[2:]` or `[:-1]`; between two bounds a negative end is below every start, as Jayway counts."""
 
     start: int | None
     stop: int | None
-    step: int | None
 
     def each(self, value: Json, _document: Json) -> Iterator[Json]:
         """What the segment finds in a value."""
-        if isinstance(value, list):
-            yield from value[self.start : self.stop : self.step]
+        if not isinstance(value, list):
+            return
+        if self.start is None or self.stop is None:
+            yield from value[self.start : self.stop]
+        else:
+            length = len(value)
+            yield from (value[index] for index in range(self.start, min(length, self.stop)) if index >= -length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +108,16 @@ class Descent:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """`[?(...)]`."""
+    """`[?(...)]`. Behind `..` (`alone`) the items of an array are not looked at: the descent comes to each of them."""
 
     test: Callable[[Json, Json], bool]
+    alone: bool = False
 
     def each(self, value: Json, document: Json) -> Iterator[Json]:
         """What the segment finds in a value."""
         if isinstance(value, list):
+            if self.alone:
+                return
             yield from (item for item in value if self.test(item, document))
         elif isinstance(value, dict) and self.test(value, document):
             yield value
@@ -175,6 +188,8 @@ def _read_segments(path: Path, document: Json) -> Json:
     for segment in path.segments:
         if isinstance(segment, Function):
             return _call(path, segment, found[0] if definite else found, document)
+        if definite and isinstance(segment, Slice | Index) and not isinstance(found[0], list | None):
+            raise PathNotFound(f"Invalid path '{path.text}' : an array is needed for {segment}")
         definite = definite and _is_definite(segment)
         if definite:
             found = [_one(path, segment, found[0])]
@@ -185,7 +200,7 @@ def _read_segments(path: Path, document: Json) -> Json:
 
 def _is_definite(segment: Segment) -> bool:
     if isinstance(segment, Name):
-        return True
+        return segment.last or len(segment.names) == 1
     return isinstance(segment, Index) and len(segment.indices) == 1
 
 
@@ -253,10 +268,11 @@ _FUNCTIONS: dict[str, Callable[..., Json]] = {
 }
 
 _ROOT = re.compile(r"\$\$|\$(?P<variable>[^\W\d]\w*)|\$")
-_DOTTED = re.compile(r"[^.\[\]()*,'\"\s?@$]+(?: +[^.\[\]()*,'\"\s?@$]+)*")
+_DOTTED = re.compile(r"(?:[^.\[\]()*,'\"\s\\]|\\.)+(?: +(?:[^.\[\]()*,'\"\s\\]|\\.)+)*", re.DOTALL)
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
 _NUMBERS = re.compile(r"\s*-?\d+\s*(?:,\s*-?\d+\s*)*")
-_SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?")
+# Jayway reads a third number and does nothing with it.
+_SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(?:-?\d+)?\s*)?")
 _CALL = re.compile(r"([a-z]+)\(")
 
 
@@ -266,11 +282,25 @@ def compile_path(text: str) -> Path:
     root = _ROOT.match(text)
     if root is None:
         raise PathSyntaxError(f"a path begins with $: {text!r}")
-    segments = tuple(_Parser(text, root.end()).segments())
+    segments = _placed(tuple(_Parser(text, root.end()).segments()))
     definite = all(_is_definite(segment) for segment in segments)
     if segments and isinstance(segments[-1], Descent):
         raise PathSyntaxError(f"a path does not end with '..': {text!r}")
     return Path(text, root.group(), segments, definite, _simple(segments))
+
+
+def _placed(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """The segments, told where they stand: some find other things behind `..`, or before the end."""
+    placed: list[Segment] = []
+    for index, segment in enumerate(segments):
+        behind_descent = index > 0 and isinstance(segments[index - 1], Descent)
+        if isinstance(segment, Name):
+            at_end = index == len(segments) - 1 or isinstance(segments[index + 1], Function)
+            segment = Name(segment.names, last=at_end, whole=behind_descent)
+        elif isinstance(segment, Filter):
+            segment = Filter(segment.test, alone=behind_descent)
+        placed.append(segment)
+    return tuple(placed)
 
 
 def _simple(segments: tuple[Segment, ...]) -> tuple[str | int, ...] | None:
@@ -321,7 +351,8 @@ class _Parser:
         if not found:
             raise self.fail("a name is missing")
         self.position = found.end()
-        return Name((found.group(),))
+        # A backslash makes the next character part of the name (ASL specification, "Reference Paths").
+        return Name((re.sub(r"\\(.)", r"\1", found.group(), flags=re.DOTALL),))
 
     def _function(self, name: str, start: int) -> Segment:
         end = _closing(self.text, start - 1)
@@ -353,10 +384,10 @@ class _Parser:
             return Index(tuple(int(number) for number in inner.split(",")))
         cut = _SLICE.fullmatch(inner)
         if cut:
-            start, stop, step = (None if number is None else int(number) for number in cut.groups())
-            if step is not None and step <= 0:
-                raise self.fail("a slice's step is positive")
-            return Slice(start, stop, step)
+            start, stop = (None if number is None else int(number) for number in cut.groups())
+            if start is None and stop is None:
+                raise self.fail("a slice has a start, an end or both")
+            return Slice(start, stop)
         return Name(self._names(inner))
 
     def _names(self, inner: str) -> tuple[str, ...]:

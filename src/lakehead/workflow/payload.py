@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeAlias
 
 from lakehead.model import Json
-from lakehead.workflow.expressions import RuntimeFault, Scope, write_path
+from lakehead.workflow.choice import is_number, is_whole
+from lakehead.workflow.expressions import QueryFault, RuntimeFault, Scope, write_path
+from lakehead.workflow.functions import compact
+from lakehead.workflow.jsonata import unexpected
 from lakehead.workflow.retry import Catcher
 from lakehead.workflow.states import ChoiceRule, Number, State
 
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_FLOAT = re.compile(r"[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?")
 Outcome: TypeAlias = tuple[Json, dict[str, Json] | None]
 """A state's output, and the variables that it sets."""
 
@@ -76,20 +82,33 @@ def _placed(document: Json, keys: tuple[str | int, ...] | None, value: Json, tex
     return write_path(document, keys, value, text) if keys else value
 
 
-def number(spec: Number, scope: Scope) -> float:
-    """A numeric field of a Map state; text that holds a number will do. Raises RuntimeFault as AWS words it."""
+def number(state: State, spec: Number | None, scope: Scope) -> float | None:
+    """A numeric field of a state; None where it is not given.
+
+    Raises RuntimeFault, in JSONata QueryFault, for what is no number between the field's bounds. In JSONPath text that
+    holds a number will do.
+    """
+    if spec is None:
+        return None
     value = spec.value(scope)
-    kind = int if spec.kind == "integer" else float
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError
-        found = kind(value)
-        if isinstance(value, float) and found != value:
-            raise ValueError
-    except (ValueError, OverflowError):
-        shown = "{}" if value == {} else value
-        noun = "integer" if kind is int else "float"
-        raise RuntimeFault(
-            f'The {spec.field} field refers to value "{shown}" which is not a valid {noun}: {spec.text}'
-        ) from None
-    return found
+    found = value if state.jsonata else _from_text(spec, value)
+    if state.jsonata and not (is_whole(value) if spec.kind == "integer" else is_number(value)):
+        raise unexpected(spec.text, spec.field, "number", value)
+    if not spec.low <= found <= spec.high:
+        name = spec.field.removesuffix("Path")
+        negative = found < 0 and spec.kind == "integer"
+        bounds = "cannot be negative" if negative else f"must be between {spec.low:g} and {spec.high:g}"
+        cause = f"{name} {bounds}."
+        raise QueryFault(cause, spec.field) if state.jsonata else RuntimeFault(cause)
+    return int(found) if spec.kind == "integer" else float(found)
+
+
+def _from_text(spec: Number, value: Json) -> float:
+    pattern = _INTEGER if spec.kind == "integer" else _FLOAT
+    if isinstance(value, str) and pattern.fullmatch(value):
+        return int(value) if spec.kind == "integer" else float(value)
+    if is_whole(value) or (spec.kind == "float" and is_number(value)):
+        return value
+    shown = value if isinstance(value, str) else compact(value)
+    noun = "integer" if spec.kind == "integer" else "float"
+    raise RuntimeFault(f'The {spec.field} field refers to value "{shown}" which is not a valid {noun}: {spec.text}')

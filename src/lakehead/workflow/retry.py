@@ -8,6 +8,15 @@ from dataclasses import dataclass
 from lakehead.workflow.expressions import Expression
 
 ALL = "States.ALL"
+ERROR_NAMES = frozenset(
+    f"States.{name}"
+    for name in (
+        "ALL", "BranchFailed", "DataLimitExceeded", "ExceedToleratedFailureThreshold", "HeartbeatTimeout",
+        "Http.Socket", "IntrinsicFailure", "ItemReaderFailed", "NoChoiceMatched", "ParameterPathFailure", "Permissions",
+        "QueryEvaluationError", "ResultPathMatchFailure", "ResultWriterFailed", "Runtime", "TaskFailed", "Timeout",
+    )
+)  # fmt: skip
+"""The reserved names (ASL specification, "Appendix A: Predefined Error Codes", and those that Step Functions adds)."""
 MAX_DELAY = 31_622_400
 """AWS: MaxDelaySeconds is less than 31622400 (366 days)."""
 
@@ -39,15 +48,16 @@ class Catcher:
 def matches(errors: frozenset[str], error: str | None) -> bool:
     """Whether an ErrorEquals list takes this error.
 
-    States.Runtime is taken by nothing. States.TaskFailed takes all but timeouts. States.Timeout takes a missed
-    heartbeat too (Step Functions Developer Guide, "Handling errors").
+    States.Runtime is taken by nothing. States.TaskFailed takes all but States.Timeout, which takes a missed heartbeat
+    too (Step Functions Developer Guide, "Handling errors").
     """
     if error == "States.Runtime":
         return False
     if ALL in errors or error in errors:
         return True
-    timeout = error in ("States.Timeout", "States.HeartbeatTimeout")
-    return ("States.Timeout" in errors) if timeout else "States.TaskFailed" in errors
+    if "States.Timeout" in errors and error == "States.HeartbeatTimeout":
+        return True
+    return "States.TaskFailed" in errors and error != "States.Timeout"
 
 
 def delay(retrier: Retrier, attempt: int, fraction: Callable[[], float]) -> float:

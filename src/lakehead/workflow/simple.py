@@ -9,6 +9,7 @@ from lakehead.workflow import payload
 from lakehead.workflow.choice import is_whole
 from lakehead.workflow.engine import Frame, Run
 from lakehead.workflow.expressions import Expression, QueryFault, RuntimeFault, Scope, StateError
+from lakehead.workflow.functions import compact
 from lakehead.workflow.states import ChoiceState, FailState, PassState, SucceedState, WaitState
 from lakehead.workflow.timestamps import instant
 
@@ -45,7 +46,7 @@ def _text(field: str, state: FailState, expression: Expression | None, scope: Sc
         return None
     value = expression(scope)
     if not isinstance(value, str):
-        cause = f"The {field} of a Fail state must be a string, but was: {str(value)[:200]}"
+        cause = f"The {field} of a Fail state must be a string, but was: {compact(value)[:200]}"
         raise QueryFault(cause, field) if state.jsonata else RuntimeFault(cause)
     return value
 
@@ -59,8 +60,8 @@ def choice_state(run: Run, frame: Frame, state: ChoiceState) -> None:
             run.leave(frame, state, payload.chosen(state, rule, scope), rule.next)
             return
     if state.default is None:
-        cause = f"Failed to transition out of the state '{state.name}': no choice matched, and there is no Default."
-        raise StateError("States.NoChoiceMatched", cause)
+        cause = "Failed to transition out of the state. No choice rule matched, and there is no Default."
+        raise StateError("States.NoChoiceMatched", cause, placed=False)
     run.leave(frame, state, payload.passed(state, scope), state.default)
 
 
@@ -80,17 +81,19 @@ def _due(now: datetime, state: WaitState, scope: Scope) -> datetime:
     value = state.timestamp(scope) if state.timestamp else None
     moment = instant(value)
     if moment is None:
-        raise _wrong(state, "a valid ISO-8601 extended offset date-time format string", value)
+        raise _wrong(state, "ISO-8601 extended offset date-time format string", value)
     return moment
 
 
 def _seconds(state: WaitState, value: Json) -> float:
     if not is_whole(value) or not 0 <= value <= MAX_WAIT_SECONDS:
-        raise _wrong(state, f"a whole number from 0 to {MAX_WAIT_SECONDS}", value)
+        raise _wrong(state, f"whole number from 0 to {MAX_WAIT_SECONDS}", value)
     return float(value)
 
 
 def _wrong(state: WaitState, wanted: str, value: Json) -> StateError:
+    shown = value if isinstance(value, str) else compact(value)
     if state.jsonata:
-        return QueryFault(f"The {state.field} field cannot be parsed as {wanted}: {value}", state.field)
-    return RuntimeFault(f"The {state.field} parameter does not reference {wanted}: {state.text} == {value}")
+        article = "an" if wanted.startswith("I") else "a"
+        return QueryFault(f"The {state.field} field cannot be parsed as {article} {wanted}: {shown}", state.field)
+    return RuntimeFault(f"The {state.field} parameter does not reference a valid {wanted}: {state.text} == {shown}")

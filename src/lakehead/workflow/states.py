@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -84,12 +85,24 @@ class ChoiceState(State):
 
 
 @dataclass(slots=True, kw_only=True)
+class Number:
+    """A numeric field that is given as it is, or by path or expression; `low` and `high` are its bounds."""
+
+    field: str
+    value: Expression
+    text: str = ""
+    kind: Literal["integer", "float"] = "integer"
+    low: float = 0
+    high: float = math.inf
+
+
+@dataclass(slots=True, kw_only=True)
 class TaskState(State):
     """Work for a handler. Timeouts may be constants or read from the input."""
 
     resource: str = ""
-    timeout: Expression | None = None
-    heartbeat: Expression | None = None
+    timeout: Number | None = None
+    heartbeat: Number | None = None
     credentials: Expression | None = None
 
 
@@ -98,16 +111,6 @@ class ParallelState(State):
     """`branches` are keys into `Definition.machines`."""
 
     branches: tuple[str, ...] = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class Number:
-    """A numeric field of a Map state: given as it is, or by path or expression."""
-
-    field: str
-    value: Expression
-    text: str = ""
-    kind: Literal["integer", "float"] = "integer"
 
 
 @dataclass(slots=True, kw_only=True)

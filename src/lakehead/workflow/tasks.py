@@ -6,14 +6,11 @@ import hashlib
 
 from lakehead.model import Json
 from lakehead.workflow import payload
-from lakehead.workflow.choice import is_whole
 from lakehead.workflow.engine import Frame, Run
-from lakehead.workflow.expressions import Expression, RuntimeFault, Scope, StateError
+from lakehead.workflow.expressions import StateError
 from lakehead.workflow.history import resource_of
 from lakehead.workflow.states import TaskState
 from lakehead.workflow.types import ScheduleTask
-
-MAX_SECONDS = 99_999_999
 
 
 def task_state(run: Run, frame: Frame, state: TaskState) -> None:
@@ -27,8 +24,8 @@ def task_state(run: Run, frame: Frame, state: TaskState) -> None:
     scope = payload.selected(state, run.scope(frame, state))
     request = payload.arguments(state, scope)
     text = run.limited(request, state.name)
-    timeout = _seconds("TimeoutSeconds", state.timeout, scope)
-    heartbeat = _seconds("HeartbeatSeconds", state.heartbeat, scope)
+    timeout = payload.number(state, state.timeout, scope)
+    heartbeat = payload.number(state, state.heartbeat, scope)
     credentials = None if state.credentials is None else state.credentials(scope)
     details = resource.scheduled(text, _region(run), timeout, heartbeat, credentials)
     run.record(frame, f"{resource.prefix}Scheduled", details)
@@ -57,15 +54,6 @@ def task_finished(run: Run, frame: Frame, state: TaskState, output: Json) -> Non
 def task_token(execution: str, task_id: int) -> str:
     """The token with which someone reports on a task: hard to guess from outside, the same when a step is replayed."""
     return hashlib.sha256(f"token of {execution}#{task_id}".encode()).hexdigest()
-
-
-def _seconds(field: str, expression: Expression | None, scope: Scope) -> float | None:
-    if expression is None:
-        return None
-    value = expression(scope)
-    if not is_whole(value) or not 0 < value <= MAX_SECONDS:
-        raise RuntimeFault(f"The {field} is not a positive whole number of seconds: {str(value)[:200]}")
-    return int(value)
 
 
 def _region(run: Run) -> str:

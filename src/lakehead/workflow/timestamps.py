@@ -10,6 +10,8 @@ from lakehead.model import Json
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
+_NO_SECONDS = re.compile(r"(.{10}T\d\d:\d\d)(Z|[+-].*)", re.ASCII)
+_GREATEST_OFFSET = timedelta(hours=18)
 
 
 def parse_timestamp(value: Json) -> tuple[datetime, int] | None:
@@ -23,6 +25,8 @@ def parse_timestamp(value: Json) -> tuple[datetime, int] | None:
     try:
         if sign:
             offset = timedelta(hours=int(hours), minutes=int(minutes))
+            if int(minutes) > 59 or offset > _GREATEST_OFFSET:
+                return None
             zone = timezone(offset if sign == "+" else -offset)
         moment = datetime(year, month, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -31,6 +35,11 @@ def parse_timestamp(value: Json) -> tuple[datetime, int] | None:
 
 
 def instant(value: Json) -> datetime | None:
-    """The timestamp as a datetime in UTC, to the microsecond."""
-    parsed = parse_timestamp(value)
+    """The timestamp as a datetime in UTC, to the microsecond.
+
+    Wait reads what Java's ISO_OFFSET_DATE_TIME reads, as AWS's words for a wrong one say: small letters and no seconds
+    will do.
+    """
+    text = _NO_SECONDS.sub(r"\1:00\2", value.upper()) if isinstance(value, str) else value
+    parsed = parse_timestamp(text)
     return None if parsed is None else parsed[0] + timedelta(microseconds=parsed[1] // 1000)
