@@ -1,7 +1,8 @@
 """`make bench`: times Lakehead beside bare DuckDB doing the same job, each in a process of its own, and prints ratios.
 
 The job: orders as CSV, 1.3% of the rows dirty -> text, strict casts, quarantine, total_amount, Parquet (zstd)
-partitioned by order_date. Both must give the same rows and the same revenue, or the benchmark fails.
+partitioned by order_date. Both must give the same rows and the same revenue, or the benchmark fails. Then the workflow
+engine, see `benchmarks.workflow`.
 
     python -m benchmarks [--rows N] [--files N]
 """
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import jobs
+from benchmarks import jobs, workflow
 
 Figures = dict[str, Any]
 
@@ -35,6 +36,7 @@ def main() -> int:
         startup()
         bulk(root, options.rows)
         small(root, options.files)
+        workflow.run(root)
     return 0
 
 

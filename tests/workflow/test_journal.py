@@ -60,6 +60,11 @@ class TestStarting:
         assert (ended.status, ended.output) == ("SUCCEEDED", {"x": "\ud800"})
         assert ended.ended is not None
 
+    def test_one_that_ends_at_once_is_found_by_label_and_status(self, journal: Journal) -> None:
+        ended = journal.start_execution("one", PASS, 1, labels={"key": "k"})
+        assert journal.executions(labels={"key": "k"}, status="SUCCEEDED") == [ended]
+        assert journal.counts(labels={"key": "k"}) == {"SUCCEEDED": 1}
+
     def test_the_same_name_and_input_is_the_same_execution(self, journal: Journal, clock: Clock) -> None:
         first = journal.start_execution("one", task(), {"a": 1, "b": 2})
         assert journal.start_execution("one", task(), {"b": 2, "a": 1}) == first

@@ -98,7 +98,8 @@ class Steps:
 
     def start(self, number: int, name: str, definition: Definition, input: Json, info: ExecutionInfo) -> None:
         """The first step of an execution whose row has just been inserted."""
-        stored = _Stored(number, name, definition, {}, False, [])
+        # It may end in this very step, so its labels have to be told as well.
+        stored = _Stored(number, name, definition, {}, labelled=True, history=[])
         self._take(stored, machine.start(definition, input, info, self.now))
         self._store(stored)
 
