@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -66,6 +67,23 @@ def test_python_examples_run() -> None:
     assert blocks
     for block in blocks:
         exec(compile(block, "docs/workflow.md", "exec"), {})
+
+
+def test_the_test_file_that_is_shown_is_one(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "workflow.md").read_text(encoding="utf-8"), re.DOTALL)
+    retry = [{"ErrorEquals": ["S3.S3Exception"]}]
+    ask = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::x:y",
+        "Parameters": {"Key.$": "$.key"},
+        "Retry": retry,
+        "End": True,
+    }
+    (tmp_path / "ingest.asl.json").write_text(json.dumps({"StartAt": "Ask", "States": {"Ask": ask}}), encoding="utf-8")
+    (tmp_path / "ingest.test.json").write_text(shown, encoding="utf-8")
+    command = [sys.executable, "-m", "lakehead", "workflow", "test", str(tmp_path / "ingest.test.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,8 @@ FLUSH_SECONDS = 30.0
 ALL = 1 << 31
 IDLE_SECONDS = 1.0
 REDRIVE_SECONDS = 3600.0
+PRUNE_SECONDS = 3600.0
+"""How often `up` forgets executions that are older than the lake keeps them."""
 
 
 class Lake:
@@ -230,12 +232,24 @@ class Lake:
         if on_run:
             pipeline.on_end(lambda execution: on_run(inspection.run_summary(execution)))
         with worker_lock(self.config.state_dir), self._working(pipeline) as work, self._watcher():
+            self.prune()
             if on_ready:
                 on_ready()
+            prune_at = time.monotonic() + PRUNE_SECONDS
             while not stop.is_set():
                 work.check()
+                if time.monotonic() >= prune_at:
+                    self.prune()
+                    prune_at += PRUNE_SECONDS
                 if self.events.wait_for_pending(IDLE_SECONDS) and not pipeline.dispatch():
                     stop.wait(IDLE_SECONDS)
+
+    def prune(self) -> int:
+        """Forget executions that ended longer ago than `retention_days`, with their histories. Returns how many.
+
+        What they loaded stays, and the event store still knows which versions were loaded.
+        """
+        return self.journal.prune(self.journal.clock() - timedelta(days=self.config.retention_days))
 
     def _pipeline(self) -> Pipeline:
         return Pipeline(
@@ -293,6 +307,7 @@ class Lake:
             except Busy:
                 yield None
                 return
+            self.prune()
             yield stack.enter_context(self._working(pipeline))
 
     def _follow(

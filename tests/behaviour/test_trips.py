@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support.lakedir import LakeDir, rows
 
-from lakehead.errors import NotFound, NotRedrivable
+from lakehead.errors import ExecutionNotFound, NotFound, NotRedrivable
 from lakehead.events import EventStore
 from lakehead.model import ObjectCreated
 
@@ -54,6 +54,27 @@ def test_a_lost_list_of_events_is_made_again_and_nothing_is_loaded_twice(lake_di
         assert rows(lake, ALL) == before
         assert (lake.count_runs("SUCCEEDED"), len(lake.notifications())) == (1, 1)
         assert lake.ingest().found == 0, "the event is finished"
+
+
+def test_old_executions_are_forgotten_and_what_they_loaded_is_not(
+    lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FIRST)
+    with where.open() as lake:
+        lake.ingest()
+        (run,) = lake.runs()
+        clock = lake.journal.clock
+        monkeypatch.setattr(lake.journal, "clock", lambda: clock() + timedelta(days=89))
+        assert lake.prune() == 0 and lake.run(run.name).history
+        monkeypatch.setattr(lake.journal, "clock", lambda: clock() + timedelta(days=91))
+        assert lake.ingest().found == 0
+        assert lake.runs() == [] and len(rows(lake, ALL)) == 2
+        with pytest.raises(ExecutionNotFound):
+            lake.run(run.name)
+        monkeypatch.setattr(lake.journal, "clock", clock)
+        assert lake.replay().succeeded == 1
+        assert len(rows(lake, ALL)) == 2
 
 
 def test_a_crash_between_an_execution_and_its_note(lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch) -> None:

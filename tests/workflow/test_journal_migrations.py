@@ -62,6 +62,18 @@ def test_executions_of_a_stored_journal_run_on(stored: Path, tmp_path: Path) -> 
         assert types(journal, "everything")["ParallelStateSucceeded"] == 1
 
 
+def test_labels_that_an_earlier_version_left_running_are_mended(stored: Path) -> None:
+    before = sqlite3.connect(stored)
+    sql = "UPDATE executions SET status = 'SUCCEEDED', ended = created WHERE name = 'waiting'"
+    before.execute(sql)
+    before.execute("INSERT OR REPLACE INTO labels VALUES (2, 'key', 'k', 'RUNNING', 0)")
+    before.commit()
+    before.close()
+    with Journal(stored, clock=Clock()) as journal:
+        assert journal.counts(labels={"key": "k"}) == {"SUCCEEDED": 1}
+        assert journal.counts(labels={"dataset": "a/b"}) == {"RUNNING": 1}
+
+
 def test_a_later_schema_reaches_a_running_execution(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "migrate", lambda connection: migrate(connection, NEXT))
     with Journal(stored, clock=Clock()) as journal:

@@ -53,6 +53,7 @@ class LakeConfig:
     reconcile_seconds: float
     complete_seconds: float
     query_seconds: float
+    retention_days: int
     log_level: str
     notify: tuple[Subscription, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)

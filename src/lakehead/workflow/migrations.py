@@ -55,6 +55,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL,
             born TEXT NOT NULL, expires INTEGER NOT NULL) STRICT""",
     ),
+    # An execution that ended as it was started kept its labels as RUNNING.
+    (
+        """UPDATE labels SET status = (SELECT status FROM executions WHERE number = execution)
+            WHERE status = 'RUNNING'""",
+    ),
 )
 
 
