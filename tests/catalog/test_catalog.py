@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from lakehead.catalog import Catalog, ColumnType
 from lakehead.catalog.changes import Changes, FoundFile, FoundObject, TableSpec, apply_changes, partition_values
-from lakehead.catalog.database import MIGRATIONS
-from lakehead.errors import StorageUnavailable, TableNotFound
+from lakehead.catalog.schema import MIGRATIONS
+from lakehead.errors import ConfigError, StorageUnavailable, TableNotFound
 from lakehead.model import Zone, utc_now
 
 ID, DAY = ColumnType("id", "bigint"), ColumnType("day", "date")
@@ -190,12 +190,13 @@ def test_a_newer_catalog_and_a_damaged_one_are_explained(tmp_path: Path) -> None
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
     connection.close()
-    with pytest.raises(StorageUnavailable, match="newer Lakehead"):
+    with pytest.raises(ConfigError, match="newer Lakehead"):
         Catalog(path)
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"no database at all" * 100)
-    with pytest.raises(StorageUnavailable, match="damaged"):
+    with pytest.raises(StorageUnavailable, match="damaged") as caught:
         Catalog(damaged)
+    assert "full crawl" in caught.value.hint
 
 
 def test_partition_values_are_read_as_hive_writes_them() -> None:

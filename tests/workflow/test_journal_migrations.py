@@ -7,16 +7,22 @@ from pathlib import Path
 import pytest
 from support.journals import WORK, Clock, handlers, task, types
 
-from lakehead.errors import StorageUnavailable
-from lakehead.workflow import database, migrations
+from lakehead import sqlite
+from lakehead.errors import ConfigError
+from lakehead.sqlite import Migrations
+from lakehead.workflow import database
 from lakehead.workflow.journal import Journal
-from lakehead.workflow.migrations import MIGRATIONS, migrate
+from lakehead.workflow.migrations import MIGRATIONS
 from lakehead.workflow.worker import Worker
 
 NEXT = (
     *MIGRATIONS,
     ("ALTER TABLE executions ADD COLUMN note TEXT", "CREATE INDEX executions_note ON executions (note)"),
 )
+
+
+def migrate(connection: sqlite3.Connection, steps: Migrations = MIGRATIONS) -> None:
+    sqlite.migrate(connection, steps, Path("workflow.db"))
 
 
 @pytest.fixture
@@ -75,7 +81,7 @@ def test_labels_that_an_earlier_version_left_running_are_mended(stored: Path) ->
 
 
 def test_a_later_schema_reaches_a_running_execution(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "migrate", lambda connection: migrate(connection, NEXT))
+    monkeypatch.setattr(database, "MIGRATIONS", NEXT)
     with Journal(stored, clock=Clock()) as journal:
         with journal.database.read() as connection:
             assert connection.execute("PRAGMA user_version").fetchone() == (len(NEXT),)
@@ -103,7 +109,7 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(connection: sqlite3.Connect
 
 def test_a_file_of_a_newer_lakehead_is_refused(connection: sqlite3.Connection, tmp_path: Path) -> None:
     migrate(connection, NEXT)
-    with pytest.raises(StorageUnavailable, match="newer Lakehead"):
+    with pytest.raises(ConfigError, match="newer Lakehead"):
         Journal(tmp_path / "workflow.db")
 
 
@@ -111,7 +117,7 @@ def test_another_process_may_have_migrated_in_the_meantime(
     connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
-    really = migrations._version
+    really = sqlite.version
 
     def version(looking: sqlite3.Connection) -> int:
         found = really(looking)
@@ -122,7 +128,7 @@ def test_another_process_may_have_migrated_in_the_meantime(
             other.close()
         return found
 
-    monkeypatch.setattr(migrations, "_version", version)
+    monkeypatch.setattr(sqlite, "version", version)
     migrate(connection)
     assert looks == [0]
     assert really(connection) == len(MIGRATIONS)

@@ -8,12 +8,12 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from lakehead.catalog.changes import Schema, load_columns, partition_values
-from lakehead.catalog.database import connect, migrate, transaction
+from lakehead.catalog.schema import DAMAGED, MIGRATIONS
 from lakehead.catalog.types import (
     CatalogFile,
     ColumnType,
@@ -27,6 +27,7 @@ from lakehead.catalog.types import (
 )
 from lakehead.errors import TableNotFound
 from lakehead.model import Zone
+from lakehead.sqlite import connect, explained, open_file, transaction
 
 
 class Catalog:
@@ -40,8 +41,8 @@ class Catalog:
         self.path = path
         self.database = database
         self._guard = threading.Lock()
-        migrate(path)
-        self._writer = connect(path)
+        self._writer = open_file(path, MIGRATIONS, damaged=DAMAGED)
+        self._writer.row_factory = sqlite3.Row
 
     def close(self) -> None:
         """Let the file go. The catalog is not to be used afterwards."""
@@ -51,7 +52,7 @@ class Catalog:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is on disk when the block ends, or has no effect where it fails. One at a time."""
-        with self._guard, transaction(self._writer) as connection:
+        with self._guard, explained(self.path, damaged=DAMAGED), transaction(self._writer) as connection:
             yield connection
 
     def note_changed(self, dataset: str, zone: Zone | str, key: str) -> None:
@@ -77,12 +78,10 @@ class Catalog:
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """Reads inside the block all see the same state."""
-        connection = connect(self.path)
-        try:
+        with explained(self.path, damaged=DAMAGED), closing(connect(self.path)) as connection:
+            connection.row_factory = sqlite3.Row
             with transaction(connection, "DEFERRED"):
                 yield Snapshot(connection, self.database)
-        finally:
-            connection.close()
 
     def databases(self) -> list[Database]:
         """The lake's one database."""

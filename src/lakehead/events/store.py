@@ -26,7 +26,7 @@ from lakehead.events.schema import (
     to_row,
 )
 from lakehead.model import ObjectCreated, ObjectVersion, iso, sequencer_order, utc_now
-from lakehead.notify.database import Database
+from lakehead.sqlite import Database
 from lakehead.storage import ObjectInfo
 
 REPLAY = "Replay"

@@ -12,7 +12,7 @@ from pathlib import Path
 from lakehead.errors import NotFound
 from lakehead.model import Json, iso
 from lakehead.notify import message as wire
-from lakehead.notify.database import Database
+from lakehead.sqlite import Database
 
 PENDING, SENT, DEAD = "pending", "sent", "dead"
 

@@ -12,53 +12,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from lakehead.errors import Busy, StorageUnavailable
-from lakehead.workflow.migrations import migrate
+from lakehead import sqlite
+from lakehead.errors import StorageUnavailable
+from lakehead.sqlite import explained
+from lakehead.workflow.migrations import MIGRATIONS
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[sqlite3.Connection], Any]
 
-BUSY_SECONDS = 30.0
 MAX_GROUP = 64
 """At most so many writes share a transaction, which bounds how long one waits for the others."""
-
-_DISK = (
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_PROTOCOL,
-)
 
 
 class Database:
     """WAL with `synchronous=FULL`: what was written is on the disk when `write` returns. Safe from several threads."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = threading.Lock()
         self._queue: deque[tuple[Work, Future[Any]]] = deque()
         self._readers_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
-        with explained(path):
-            self._writer = self._connect()
-            try:
-                self._writer.execute("PRAGMA journal_mode=WAL")
-                migrate(self._writer)
-            except BaseException:
-                self._writer.close()
-                raise
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA journal_size_limit=67108864")
-        return connection
+        self._writer = sqlite.open_file(path, MIGRATIONS)
 
     def close(self) -> None:
         """Close every connection. Reads that are under way end first."""
@@ -77,7 +53,7 @@ class Database:
                 if self._closed:
                     raise StorageUnavailable("the journal is closed", path=str(self.path))
                 connection = self._readers.pop() if self._readers else None
-            connection = connection or self._connect()
+            connection = connection or sqlite.connect(self.path)
             try:
                 yield connection
             finally:
@@ -160,21 +136,3 @@ class Database:
 
     def _commit(self) -> None:
         self._writer.execute("COMMIT")
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise Busy("the journal is locked by another process", hint="Try again.", path=str(path)) from error
-        if kind in _DISK:
-            hint = "Is the disk full, or the file not writable?"
-            raise StorageUnavailable(f"the journal cannot be used: {error}", hint=hint, path=str(path)) from error
-        if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            hint = "Restore it from a backup, or move it away."
-            raise StorageUnavailable(f"the journal's file is damaged: {error}", hint=hint, path=str(path)) from error
-        raise

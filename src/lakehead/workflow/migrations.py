@@ -1,16 +1,13 @@
-"""The journal's schema, in numbered steps forward. A released step is never edited: a change is a new step at the end.
+"""The journal's schema, in numbered steps forward.
 
 Times are microseconds since 1970 in UTC. JSON is stored as text.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
+from lakehead.sqlite import Migrations
 
-from lakehead.errors import StorageUnavailable
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+MIGRATIONS: Migrations = (
     (
         "CREATE TABLE definitions (hash TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID",
         """CREATE TABLE executions (
@@ -61,35 +58,3 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             WHERE status = 'RUNNING'""",
     ),
 )
-
-
-def migrate(connection: sqlite3.Connection, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:
-    """Bring the file to the newest schema, all missing steps or none. `connection` is in autocommit mode.
-
-    Raises StorageUnavailable where the file was written by a newer Lakehead.
-    """
-    if _version(connection) == len(steps):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        version = _version(connection)
-        if version > len(steps):
-            raise StorageUnavailable(
-                "the journal was written by a newer Lakehead",
-                hint="Upgrade Lakehead.",
-                expected=len(steps),
-                received=version,
-            )
-        for number in range(version, len(steps)):
-            for statement in steps[number]:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={number + 1}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
