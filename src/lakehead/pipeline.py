@@ -10,6 +10,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import PurePosixPath
 
@@ -141,11 +142,11 @@ class Pipeline:
         self._catalog.note_changed(dataset, Zone.RAW, version.key)
         name = execution_name(dataset, version, recorded.replay)
         labels = {"dataset": dataset, "key": version.key}
-        try:
-            execution = self._journal.start_execution(name, definition, recorded.event.to_eventbridge(), labels=labels)
-        except ExecutionAlreadyExists:
-            execution = self._journal.describe(name)
+        with suppress(ExecutionAlreadyExists):
+            self._journal.start_execution(name, definition, recorded.event.to_eventbridge(), labels=labels)
         self._events.mark_started(recorded.number, name)
+        # Asked after the note: an execution that ended before it told nobody who could know of the event.
+        execution = self._journal.describe(name)
         if not execution.running:
             self.ended(execution)
 

@@ -94,6 +94,23 @@ def test_a_crash_between_an_execution_and_its_note(lake_dir: LakeMaker, monkeypa
         assert lake.ingest().found == 0
 
 
+def test_an_execution_that_ends_before_its_event_is_noted_as_started(
+    lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FIRST)
+    really = EventStore.mark_started
+    with where.open() as lake:
+
+        def late(store: EventStore, number: int, execution: str) -> None:
+            lake.journal.wait_for(execution, 60)
+            really(store, number, execution)
+
+        monkeypatch.setattr(EventStore, "mark_started", late)
+        assert lake.ingest().succeeded == 1
+        assert lake.events.started() == []
+
+
 def test_an_older_version_that_arrives_late_does_nothing(lake_dir: LakeMaker) -> None:
     where = lake_dir("sales")
     where.land_text("a.csv", FIRST)

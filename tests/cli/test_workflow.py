@@ -85,6 +85,18 @@ def test_run_asks_for_a_mock_that_is_missing(call: Call, write: Callable[[str, A
     assert call("workflow", "run", definition, "--mock", mock, "--case", "Two")[0] == 0
 
 
+def test_run_refuses_what_it_would_otherwise_ignore(call: Call, write: Callable[[str, Any], str]) -> None:
+    definition, mock = write("w.asl.json", TASK), write("m.json", mocks({"R": RETURN}, {"Case": {"B": "R"}}))
+    for told, options in (
+        ("no such Task state", ["--mock", mock]),
+        ("--mock file", ["--case", "Case"]),
+        ("has no test case", ["--mock", write("e.json", mocks({}, {}))]),
+        ("stdin can only be read once", ["--mock", "-", "--input", "-"]),
+    ):
+        code, out, err = call("workflow", "run", definition, *options)
+        assert (code, out) == (2, "") and told in err
+
+
 def test_run_tells_where_a_mock_file_is_wrong(call: Call, write: Callable[[str, Any], str]) -> None:
     mock = write("m.json", mocks({"R": {"0": {"Retrun": 1}}}, {"Case": {"A": "R"}}))
     code, _, err = call("workflow", "run", write("w.asl.json", TASK), "--mock", mock)
@@ -129,7 +141,18 @@ def test_what_no_test_enters_is_told(call: Call, write: Callable[[str, Any], str
     assert code == 0 and "No test enters B (" in out
 
 
-def test_there_is_nothing_to_test(call: Call, sales: Path) -> None:
+@pytest.mark.parametrize(("definition", "told"), [("nowhere.json", "nowhere.json"), ("\0", "file name")])
+def test_a_definition_that_is_not_there(
+    call: Call, write: Callable[[str, Any], str], definition: str, told: str
+) -> None:
+    code, out, err = call("workflow", "test", write("m.json", mocks({}, {"Case": {}}, Definition=definition)))
+    assert code in (1, 2) and out == "" and told in err
+
+
+def test_there_is_nothing_to_test(call: Call, sales: Path, write: Callable[[str, Any], str]) -> None:
+    write("w.asl.json", {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
+    code, out, err = call("workflow", "test", write("m.json", mocks({}, {})))
+    assert (code, out) == (2, "") and "there are no test cases" in err
     (sales / "workflow" / "ingest.test.json").unlink()
     code, out, err = call("--lake", str(sales), "workflow", "test")
     assert (code, out) == (2, "") and "there are no tests" in err

@@ -360,6 +360,64 @@ def test_a_map_run_is_redriven_with_all_that_failed_as_many_at_a_time_as_it_may(
     assert execution.state["output"] == [0, 1, 2, 3, 4]
 
 
+def test_what_waits_for_its_turn_waits_through_another_redrive() -> None:
+    each = mapping(dict(TASK), distributed=True, MaxConcurrency=1, ToleratedFailureCount=3)["States"]["M"]
+    beside = {"StartAt": "B", "States": {"B": {**TASK, "Parameters": {"n": "beside"}, "End": True}}}
+    both = {"Type": "Parallel", "Branches": [{"StartAt": "M", "States": {"M": each}}, beside]}
+    execution = Execution(machine("P", both), [0, 1, 2])
+    execution.fail(0)
+    execution.fail(1)
+    for _ in range(2):
+        execution.fail({"n": "beside"})
+        execution.take(redrive(execution.definition, execution.state, NOW))
+        assert len(execution.open) == 2, "one iteration at a time, and the task beside it"
+    execution.succeed({"n": "beside"}, "b")
+    for item in (2, 0, 1):
+        execution.succeed(item, item)
+    assert execution.state["output"] == [[0, 1, 2], "b"]
+
+
+def test_a_redrive_of_iterations_that_an_earlier_version_did_not_keep() -> None:
+    execution = Execution(mapping(dict(TASK), distributed=True, ToleratedFailureCount=1), [0, 1, 2])
+    execution.fail(0)
+    state = execution.state
+    dropped = next(frame["id"] for frame in state["frames"].values() if frame.get("index") == 0)
+    del state["frames"][dropped]
+    execution.send(StopRequested())
+    execution.take(redrive(execution.definition, execution.state, NOW))
+    execution.succeed(1, 10)
+    execution.succeed(2, 20)
+    assert execution.state["output"] == [10, 20]
+
+
+def test_a_failing_selector_calls_off_the_iterations_that_are_open() -> None:
+    selector = {"v.$": "States.StringToJson($$.Map.Item.Value)"}
+    catch = [{"ErrorEquals": ["States.IntrinsicFailure"], "Next": "C"}]
+    state = {**mapping(dict(TASK), MaxConcurrency=2, ItemSelector=selector)["States"]["M"], "Catch": catch}
+    definition = {"StartAt": "M", "States": {"M": state, "C": {**TASK, "Parameters": "caught", "End": True}}}
+    execution = Execution(definition, ["1", "2", "{"])
+    execution.succeed({"v": 1}, 1)
+    assert [task.request for task in execution.open.values()] == ["caught"]
+    execution.succeed("caught", "end")
+    assert execution.state["output"] == "end"
+
+
+def test_a_redrive_of_a_failing_selector_does_not_run_again_what_succeeded() -> None:
+    selector = {"v.$": "States.StringToJson($$.Map.Item.Value)"}
+    execution = Execution(mapping(dict(TASK), MaxConcurrency=1, ItemSelector=selector), ["1", "{"])
+    execution.succeed({"v": 1}, 1)
+    assert execution.state["error"] == "States.IntrinsicFailure"
+    execution.take(redrive(execution.definition, execution.state, NOW))
+    assert execution.state["status"] == "FAILED" and not execution.open
+
+
+def test_stopping_an_execution_whose_history_is_full_ends_it_as_aborted() -> None:
+    execution = Execution(machine("T", dict(TASK)), 1)
+    execution.state["events"] = 24_999
+    execution.send(StopRequested())
+    assert (execution.state["status"], execution.history[-1]) == ("ABORTED", "ExecutionAborted")
+
+
 def test_tolerated_failures_leave_no_frames_behind() -> None:
     document = mapping(dict(TASK), distributed=True, ToleratedFailureCount=1)
     document["States"]["M"] = {**document["States"]["M"], "Next": "After"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,9 @@ import pytest
 from support.journals import WORK, Clock, handlers, task, types
 
 from lakehead import sqlite
-from lakehead.errors import ConfigError
+from lakehead.errors import ConfigError, DefinitionError
 from lakehead.sqlite import Migrations
-from lakehead.workflow import database
+from lakehead.workflow import database, load_definition
 from lakehead.workflow.journal import Journal
 from lakehead.workflow.migrations import MIGRATIONS
 from lakehead.workflow.worker import Worker
@@ -66,6 +67,41 @@ def test_executions_of_a_stored_journal_run_on(stored: Path, tmp_path: Path) -> 
         assert ended.status == "SUCCEEDED"
         assert (ended.output["doubled"], ended.output["both"]) == ([2, 4, 6], {"left": "left"})
         assert types(journal, "everything")["ParallelStateSucceeded"] == 1
+
+
+def test_a_stored_document_runs_on_though_it_would_be_refused_today(stored: Path) -> None:
+    before = sqlite3.connect(stored)
+    (key, text) = before.execute(
+        "SELECT hash, document FROM executions JOIN definitions ON definition = hash WHERE name = 'waiting'"
+    ).fetchone()
+    document = json.loads(text)
+    (name,) = document["States"]
+    document["States"][name]["Retry"] = [{"ErrorEquals": ["States.Misspelt"]}]
+    with pytest.raises(DefinitionError, match=r"States\.Misspelt"):
+        load_definition(document)
+    before.execute("UPDATE definitions SET document = ? WHERE hash = ?", (json.dumps(document), key))
+    before.commit()
+    before.close()
+    with Journal(stored, clock=Clock()) as journal:
+        assert Worker(journal, {WORK: lambda request: request.arguments}).run_until_idle(20)
+        assert journal.describe("waiting").output == {"x": 1}
+
+
+def test_a_document_that_cannot_be_run_any_more_fails_its_own_executions_only(stored: Path, tmp_path: Path) -> None:
+    before = sqlite3.connect(stored)
+    sql = (
+        "UPDATE definitions SET document = '{}' WHERE hash = (SELECT definition FROM executions WHERE name = 'waiting')"
+    )
+    before.execute(sql)
+    before.commit()
+    before.close()
+    clock = Clock()
+    clock.forward(seconds=10)
+    with Journal(stored, clock=clock) as journal:
+        bound = {**handlers(tmp_path / "log"), WORK: lambda request: request.arguments}
+        assert Worker(journal, bound).run_until_idle(20)
+        assert (journal.describe("waiting").status, journal.describe("everything").status) == ("FAILED", "SUCCEEDED")
+        assert "DefinitionError" in str(journal.describe("waiting").cause)
 
 
 def test_labels_that_an_earlier_version_left_running_are_mended(stored: Path) -> None:

@@ -46,11 +46,6 @@ def test_a_file_of_step_functions_local_is_read_as_it_is() -> None:
         tasks("Lookup", {})
 
 
-def test_a_mocked_time_out_is_one() -> None:
-    (machine,) = load_mocks(document(Late={"0": {"Throw": {"Error": "States.Timeout"}}}))
-    assert MockedTasks(machine.cases[0])("A", None)["outcome"] == "timeout"
-
-
 def test_falsy_answers_are_answers() -> None:
     falsy: list[Any] = [None, False, 0, "", [], {}]
     given: dict[str, Any] = {str(n): {"Return": value} for n, value in enumerate(falsy)}

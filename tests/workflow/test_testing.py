@@ -85,8 +85,10 @@ def test_states_that_no_case_of_a_document_enters() -> None:
 
 
 @pytest.mark.parametrize("state", ["Calm", "Nowhere"])
-def test_only_task_states_can_be_mocked(state: str) -> None:
-    case = MockedCase("Case", {}, {state: (YES,)})
+@pytest.mark.parametrize("where", ["mock", "request"])
+def test_only_task_states_can_be_mocked_and_make_requests(state: str, where: str) -> None:
+    answers = {state: (YES,)} if where == "mock" else {"Ask": (YES,)}
+    case = MockedCase("Case", {}, answers, {"Requests": {state: []}} if where == "request" else None)
     with pytest.raises(UsageError, match="no such Task state"):
         Suite().run("d", load_definition(DEFINITION), MockedMachine("m", "", (case,)))
 

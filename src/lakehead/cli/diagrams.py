@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import count
+from dataclasses import dataclass
 from typing import Any
 
 from lakehead.errors import ConfigError
@@ -24,7 +24,6 @@ COLOURS = {
 }
 """Fill and line of a state by its status."""
 _PLAIN = ("#ffffff", "#8c959f")
-_CAUGHT = "on "
 _FONT = 'fontname="Helvetica,Arial,sans-serif"'
 
 
@@ -55,9 +54,9 @@ def _mermaid(document: Mapping[str, Any], indent: str, ids: dict[str, str]) -> I
             yield f"{indent}}}"
     yield f"{indent}[*] --> {ids[document['StartAt']]}"
     for name, state in states.items():
-        for target, label in _arrows(state):
-            told = f" : {_label(label)}" if label else ""
-            yield f"{indent}{ids[name]} --> {ids.get(target, '[*]')}{told}"
+        for arrow in _arrows(state):
+            told = f" : {_label(arrow.label)}" if arrow.label else ""
+            yield f"{indent}{ids[name]} --> {ids.get(arrow.target, '[*]')}{told}"
 
 
 def to_dot(document: Mapping[str, Any], taken: PathTaken | None = None) -> str:
@@ -66,9 +65,11 @@ def to_dot(document: Mapping[str, Any], taken: PathTaken | None = None) -> str:
 
 
 class _Dot:
+    """Names stand in labels only: a state may be called as a node of ours is."""
+
     def __init__(self, taken: PathTaken | None) -> None:
         self.taken = taken
-        self.numbers = count(1)
+        self.ids: dict[str, str] = {}
 
     def graph(self, document: Mapping[str, Any]) -> Iterator[str]:
         yield "digraph workflow {"
@@ -83,30 +84,32 @@ class _Dot:
     def _machine(self, document: Mapping[str, Any], indent: str, before: str, after: str) -> Iterator[str]:
         """The states of one machine; `before` leads to its first state, and its last states lead to `after`."""
         states: Mapping[str, Any] = document["States"]
+        for name in states:
+            self.ids[name] = f"s{len(self.ids) + 1}"
         for name, state in states.items():
             yield from self._state(name, state, indent)
-        yield self._edge(indent, before, _quoted(document["StartAt"]), "", (START, document["StartAt"], False))
+        first = document["StartAt"]
+        yield self._edge(indent, before, self.ids[first], "", (START, first, False))
         for name, state in states.items():
-            for target, label in _arrows(state):
+            for arrow in _arrows(state):
                 # What a Parallel or Map state made leaves its box below; an error leaves it at once.
-                caught = label.startswith(_CAUGHT)
-                source = _quoted(f"{name} joined") if _inner(state) and not caught else _quoted(name)
-                to = _quoted(target) if target else after
-                yield self._edge(indent, source, to, label, (name, target, caught))
+                joined = _inner(state) and not arrow.caught
+                source = f"{self.ids[name]}_joined" if joined else self.ids[name]
+                to = self.ids[arrow.target] if arrow.target else after
+                yield self._edge(indent, source, to, arrow.label, (name, arrow.target, arrow.caught))
 
     def _state(self, name: str, state: Mapping[str, Any], indent: str) -> Iterator[str]:
-        node = f"{_quoted(name)} [{self._style(name, state)}]"
+        node = self.ids[name]
         inner = _inner(state)
         if not inner:
-            yield indent + node
+            yield f"{indent}{node} [{self._style(name, state)}]"
             return
-        yield f"{indent}subgraph cluster_{next(self.numbers)} {{"
+        yield f"{indent}subgraph cluster_{node} {{"
         yield f'{indent}  graph [style="rounded", color="{self._colours(name)[1]}", margin=10]'
-        yield f"{indent}  {node}"
-        joined = _quoted(f"{name} joined")
-        yield f'{indent}  {joined} [label="", shape=point, width=0.06]'
+        yield f"{indent}  {node} [{self._style(name, state)}]"
+        yield f'{indent}  {node}_joined [label="", shape=point, width=0.06]'
         for machine in inner:
-            yield from self._machine(machine, indent + "  ", _quoted(name), joined)
+            yield from self._machine(machine, indent + "  ", node, f"{node}_joined")
         yield f"{indent}}}"
 
     def _style(self, name: str, state: Mapping[str, Any]) -> str:
@@ -163,18 +166,26 @@ def _inner(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [processor] if processor else []
 
 
-def _arrows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Where a state leads, with what is written at the arrow; the end has no name."""
+@dataclass(frozen=True, slots=True)
+class _Arrow:
+    """Where a state leads (`target` is empty for the end), what is written at it, and whether a Catch leads there."""
+
+    target: str
+    label: str = ""
+    caught: bool = False
+
+
+def _arrows(state: Mapping[str, Any]) -> Iterator[_Arrow]:
     for choice in state.get("Choices", ()):
-        yield choice["Next"], str(choice.get("Comment") or _condition(choice))
+        yield _Arrow(choice["Next"], str(choice.get("Comment") or _condition(choice)))
     if "Default" in state:
-        yield state["Default"], "otherwise"
+        yield _Arrow(state["Default"], "otherwise")
     for catcher in state.get("Catch", ()):
-        yield catcher["Next"], _CAUGHT + " or ".join(catcher["ErrorEquals"])
+        yield _Arrow(catcher["Next"], "on " + " or ".join(catcher["ErrorEquals"]), caught=True)
     if "Next" in state:
-        yield state["Next"], ""
+        yield _Arrow(state["Next"])
     elif state.get("End") or state["Type"] in ("Succeed", "Fail"):
-        yield "", ""
+        yield _Arrow("")
 
 
 def _condition(rule: Mapping[str, Any]) -> str:

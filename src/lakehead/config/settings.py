@@ -148,7 +148,7 @@ SETTINGS = (
     Setting("reconcile_seconds", seconds(), 60.0, "How often `up` lists the raw zone for what the watcher missed."),
     Setting("complete_seconds", seconds(3600), 1.0, "How long a landed file must lie unchanged to count as complete."),
     Setting("query_seconds", seconds(), 60.0, "How long a query may run."),
-    Setting("retention_days", whole(1, 36_500), 90, "How long an execution is kept after its end."),
+    Setting("retention_days", whole(14, 36_500), 90, "How long an execution is kept after its end."),
     Setting("log_level", one_of(*LOG_LEVELS), "info", "What is written to the log file."),
 )
 """The settings, in the order in which `lakehead config show` tells them."""

@@ -34,13 +34,14 @@ MAX_DEPTH = 40
 """Machines nest at most this deep here, so that no document exhausts the stack."""
 
 
-def load_definition(document: Json) -> Definition:
+def load_definition(document: Json, *, stored: bool = False) -> Definition:
     """Load a state machine that was parsed from JSON. The document must not be changed afterwards.
 
+    `stored`: executions of it run already, so rules that do not keep it from being run are not held against it.
     Raises DefinitionError: `where["path"]` is the JSON path of the fault, or of the first; where there are several,
     `where["faults"]` lists all of them as `path: message`.
     """
-    faults = Faults()
+    faults = Faults(stored=stored)
     loader = _Loader(faults)
     timeout = None
     if isinstance(document, dict):
@@ -230,7 +231,7 @@ class _Loader:
                 reader.fail(name, f"{name} reads or writes S3 and cannot be run here: pass the items in the input")
         distributed = _distributed(spec, key, self.faults)
         if "ItemBatcher" in reader.spec and not distributed:
-            reader.fail("ItemBatcher", "only a distributed Map has an ItemBatcher")
+            self.faults.lint(f"{reader.path}.ItemBatcher", "only a distributed Map has an ItemBatcher")
         batcher = Reader(spec_of(reader, "ItemBatcher"), f"{reader.path}.ItemBatcher", self.faults, reader.jsonata)
         return MapState(
             **common,

@@ -22,6 +22,7 @@ Handler: TypeAlias = Callable[["Run", Frame, Any], None]
 
 MAX_EVENTS = 25_000
 """AWS: event 25,000 of a history is its last; unless it is ExecutionSucceeded, the execution fails."""
+_FULL = f"The execution reached the maximum number of history events ({MAX_EVENTS})."
 MAX_PAYLOAD = 262_144
 """AWS: bytes of a state's input or output, as UTF-8."""
 
@@ -67,13 +68,13 @@ class ExecutionOver(Exception):
 class Handlers:
     """What the states do. `work` is by state type; two take a child frame that ended.
 
-    `children_to_redrive` chooses the child frames that a redrive goes on with at once.
+    `redrive_below` goes on with the branches or iterations of a frame; False where the frame has none to go on with.
     """
 
     work: Mapping[str, Handler]
     child_succeeded: Callable[[Run, Frame, Frame, Json], None]
     child_failed: Callable[[Run, Frame, Frame, StateError], None]
-    children_to_redrive: Callable[[Run, Frame, list[str]], list[str]]
+    redrive_below: Callable[[Run, Frame], bool]
 
 
 class Run:
@@ -126,6 +127,8 @@ class Run:
             self.fail_state(frame, RuntimeFault("The data is nested too deeply."))
 
     def _enter(self, frame: Frame, state: State) -> None:
+        if frame.get("quiet", 0) >= MAX_EVENTS:
+            raise RuntimeFault(_FULL)
         details = history.entered(state.name, self.text(frame["input"]))
         frame["entered"] = self.record(frame, f"{state.type}StateEntered", details)
         frame["entered_time"] = self.time
@@ -270,16 +273,17 @@ class Run:
         self.events.append(event)
         return number
 
+    def is_full(self) -> bool:
+        """Whether the history has no room but for the event with which the execution ends."""
+        return bool(self.state["events"] >= MAX_EVENTS - 1)
+
     def record(self, frame: Frame, event_type: str, details: dict[str, Any] | None = None, *, step: bool = True) -> int:
         """Append a frame's event. `step` False: what follows still names the event before as its previous one."""
         if "quiet" in frame:
             frame["quiet"] += 1
-            if frame["quiet"] >= MAX_EVENTS:
-                raise RuntimeFault(f"The execution reached the maximum number of history events ({MAX_EVENTS}).")
             return int(frame["quiet"])
-        if self.state["events"] >= MAX_EVENTS - 1 and event_type != "ExecutionSucceeded":
-            cause = f"The execution reached the maximum number of history events ({MAX_EVENTS})."
-            self.close("FAILED", error="States.Runtime", cause=cause, previous=frame["last"])
+        if self.is_full():
+            self.close("FAILED", error="States.Runtime", cause=_FULL, previous=frame["last"])
             raise ExecutionOver
         number = self.append(event_type, details, frame["last"])
         if step:
@@ -358,7 +362,7 @@ class Run:
 
     def _told(self, frame: Frame, state: State, error: StateError) -> StateError:
         """The error with its place. A failed evaluation is recorded, once."""
-        error = error.at(state.name, frame["entered"])
+        error = error.at(state.name, int(frame.get("entered") or frame["last"]))
         if error.field is not None:
             details = {**history.failure(error.error, error.cause), "state": state.name}
             if error.field:
@@ -395,6 +399,7 @@ class Run:
 
     def _drop_children(self, frame: Frame) -> None:
         for child in self.children_of(frame["id"]):
+            self.halt(self.own(child))
             self.drop_frame(child)
         frame.pop("wait", None)
 
@@ -440,10 +445,9 @@ class Run:
         for key in ("halted", "retries", "retry_count"):
             frame.pop(key, None)
         frame["last"] = self.state["events"]
-        children = self.children_of(frame["id"])
-        if not children:
-            frame.pop("wait", None)
-            self.ready.append(frame["id"])
-            return
-        for child in self.handlers.children_to_redrive(self, frame, children):
-            self.resume(self.own(child))
+        try:
+            if not self.handlers.redrive_below(self, frame):
+                frame.pop("wait", None)
+                self.ready.append(frame["id"])
+        except StateError as error:
+            self.fail_state(frame, error)

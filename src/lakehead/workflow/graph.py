@@ -50,5 +50,5 @@ def check_names(machines: Mapping[str, Machine], faults: Faults) -> None:
         for name in machine.states:
             path = member(f"{machine.key}.States", name)
             if name in places:
-                faults.report(path, f"the name {name!r} is taken by {places[name]}")
+                faults.lint(path, f"the name {name!r} is taken by {places[name]}")
             places.setdefault(name, path)

@@ -23,10 +23,16 @@ class Faults:
     """The faults of a document, each with its JSON path, in the order of the document."""
 
     found: list[tuple[str, str]] = field(default_factory=list)
+    stored: bool = False
 
     def report(self, path: str, message: str) -> None:
         """Note one fault."""
         self.found.append((path, message))
+
+    def lint(self, path: str, message: str) -> None:
+        """Note a fault that does not keep a document from being run: one that is stored already goes on."""
+        if not self.stored:
+            self.report(path, message)
 
 
 def member(path: str, name: str) -> str:
@@ -186,7 +192,8 @@ class Reader:
             self.fail("ErrorEquals", "States.ALL stands alone, and only in the last entry")
         for name in value:
             if name.startswith("States.") and name not in ERROR_NAMES:
-                self.fail("ErrorEquals", f"{name!r} is no error name of the language; States. is reserved for those")
+                message = f"{name!r} is no error name of the language; States. is reserved for those"
+                self.faults.lint(member(self.path, "ErrorEquals"), message)
         return frozenset(value)
 
     def entries(self, key: str) -> list[Reader]:

@@ -26,8 +26,8 @@ from lakehead.model import Json, iso
 from lakehead.workflow.engine import MAX_EVENTS, MAX_PAYLOAD, Frame, Handlers, Run, too_large
 from lakehead.workflow.expressions import StateError
 from lakehead.workflow.history import resource_of
-from lakehead.workflow.map import iteration_failed, iteration_succeeded, iterations_to_redrive, map_state
-from lakehead.workflow.parallel import abort, branch_failed, branch_succeeded, parallel_state
+from lakehead.workflow.map import iteration_failed, iteration_succeeded, map_state, redrive_iterations
+from lakehead.workflow.parallel import abort, branch_failed, branch_succeeded, parallel_state, redrive_branches
 from lakehead.workflow.simple import choice_state, fail_state, pass_state, succeed_state, wait_state
 from lakehead.workflow.states import Definition, MapState, TaskState
 from lakehead.workflow.tasks import task_finished, task_state
@@ -56,6 +56,11 @@ def _child_failed(run: Run, frame: Frame, child: Frame, error: StateError) -> No
     ended(run, frame, child, error)
 
 
+def _redrive_below(run: Run, frame: Frame) -> bool:
+    again = redrive_iterations if isinstance(run.state_of(frame), MapState) else redrive_branches
+    return again(run, frame)
+
+
 _HANDLERS = Handlers(
     work={
         "Pass": pass_state,
@@ -69,7 +74,7 @@ _HANDLERS = Handlers(
     },
     child_succeeded=_child_succeeded,
     child_failed=_child_failed,
-    children_to_redrive=iterations_to_redrive,
+    redrive_below=_redrive_below,
 )
 
 

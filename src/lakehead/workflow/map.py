@@ -114,8 +114,12 @@ def _open_more(run: Run, frame: Frame, state: MapState, last: int) -> None:
         index, item = wait["next"], wait["items"][wait["next"]]
         data = item
         if state.selector is not None and not state.batched:
-            scope = scope or payload.selected(state, run.scope(frame, state))
-            data = _selected(run, frame, state, scope, index, item)
+            try:
+                scope = scope or payload.selected(state, run.scope(frame, state))
+                data = _selected(run, frame, state, scope, index, item)
+            except StateError:
+                halt_others(run, frame)
+                raise
         wait["next"] += 1
         wait["open"] += 1
         if not state.distributed:
@@ -132,11 +136,16 @@ def _open_more(run: Run, frame: Frame, state: MapState, last: int) -> None:
             child["isolated"] = data
 
 
-def iteration_succeeded(run: Run, frame: Frame, child: Frame, output: Json) -> None:
-    """Keep an iteration's output, and open the next."""
+def _map_of(run: Run, frame: Frame) -> MapState:
     state = run.state_of(frame)
     if not isinstance(state, MapState):
         raise TypeError(f"state {state.name!r} is no Map any more; the definition was changed under its execution")
+    return state
+
+
+def iteration_succeeded(run: Run, frame: Frame, child: Frame, output: Json) -> None:
+    """Keep an iteration's output, and open the next."""
+    state = _map_of(run, frame)
     wait = frame["wait"]
     wait["results"][child["index"]] = output
     wait["open"] -= 1
@@ -169,9 +178,7 @@ def iteration_failed(run: Run, frame: Frame, child: Frame, error: StateError) ->
 
     Those stay as they are until the Map Run has succeeded: a redrive goes on with all that failed.
     """
-    state = run.state_of(frame)
-    if not isinstance(state, MapState):
-        raise TypeError(f"state {state.name!r} is no Map any more; the definition was changed under its execution")
+    state = _map_of(run, frame)
     if not state.distributed:
         frame["last"] = child["last"]
         run.record(frame, "MapIterationFailed", {"name": state.name, "index": child["index"]}, step=False)
@@ -193,17 +200,35 @@ def iteration_failed(run: Run, frame: Frame, child: Frame, error: StateError) ->
     run.fail_state(frame, worse, failed_event="MapStateFailed")
 
 
-def iterations_to_redrive(run: Run, frame: Frame, children: list[str]) -> list[str]:
-    """Those that were under way. Of a Map Run, those whose failure was tolerated follow as MaxConcurrency lets them."""
-    state = run.state_of(frame)
-    if not (isinstance(state, MapState) and state.distributed):
-        return children
-    wait, details = frame["wait"], {"mapRunArn": _map_run(run, frame), "redriveCount": run.state["redrives"]}
-    run.record(frame, "MapRunRedriven", details)
-    failed = set(wait.pop("failed_at", ()))
-    again = [child for child in children if run.frames[child]["index"] in failed]
-    wait.update(failed=0, again=again)
-    return [child for child in children if child not in again]
+def redrive_iterations(run: Run, frame: Frame) -> bool:
+    """Go on with the iterations that were under way, then with the others as MaxConcurrency lets them.
+
+    In a Map Run those whose failure was tolerated go on too.
+    """
+    state, wait, children = _map_of(run, frame), frame.get("wait"), run.children_of(frame["id"])
+    if wait is None or not (children or wait["next"] < wait["length"]):
+        return False
+    parked: set[str] = set()
+    if state.distributed:
+        details = {"mapRunArn": _map_run(run, frame), "redriveCount": run.state["redrives"]}
+        run.record(frame, "MapRunRedriven", details)
+        parked = _park(run, wait, children)
+    for child in children:
+        if child not in parked:
+            run.resume(run.own(child))
+    _open_more(run, frame, state, frame["last"])
+    return True
+
+
+def _park(run: Run, wait: dict[str, Any], children: list[str]) -> set[str]:
+    """Let iterations that failed, or that an earlier redrive did not come to, wait for their turn."""
+    failed, earlier = set(wait.get("failed_at", ())), set(wait.get("again", ()))
+    indexes = {child: run.frames[child]["index"] for child in children}
+    again = [child for child in children if child in earlier or indexes[child] in failed]
+    # Journals of an earlier version kept no frame of them.
+    lost = sorted(failed - set(indexes.values()))
+    wait.update(again=again, failed=len(lost), failed_at=lost)
+    return set(again)
 
 
 def _tolerated(wait: dict[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehead.errors import UsageError
 from lakehead.model import Json
+from lakehead.workflow.states import Definition, TaskState
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -101,7 +102,7 @@ class MockedCase:
     name: str
     input: Json
     answers: Mapping[str, tuple[dict[str, Any], ...]]
-    expected: Mapping[str, Json] | None = None
+    expected: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +155,8 @@ def _in_order(path: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], ...]
 def _answer(response: Mapping[str, Any]) -> dict[str, Any]:
     if "Return" in response:
         return {"output": response["Return"]}
-    error = response["Throw"]["Error"]
-    outcome = "timeout" if error == "States.Timeout" else "fail"
-    return {"outcome": outcome, "error": error, "cause": response["Throw"].get("Cause", "")}
+    thrown = response["Throw"]
+    return {"outcome": "fail", "error": thrown["Error"], "cause": thrown.get("Cause", "")}
 
 
 def _machine(name: str, spec: Mapping[str, Any], responses: Mapping[str, tuple[dict[str, Any], ...]]) -> MockedMachine:
@@ -175,6 +175,20 @@ def _machine(name: str, spec: Mapping[str, Any], responses: Mapping[str, tuple[d
         answers = {state: responses[response] for state, response in mocked.items()}
         found.append(MockedCase(case, given, answers, spec.get("Expectations", {}).get(case)))
     return MockedMachine(name, spec.get("Definition", ""), tuple(found))
+
+
+def check_mocks(definition: Definition, case: MockedCase) -> None:
+    """Hold a test case against the definition. Raises UsageError where it speaks of what is no Task state."""
+    tasks = {
+        name
+        for machine in definition.machines.values()
+        for name, state in machine.states.items()
+        if isinstance(state, TaskState)
+    }
+    requests = (case.expected or {}).get("Requests", {})
+    for name in (*case.answers, *requests):
+        if name not in tasks:
+            raise UsageError("the definition has no such Task state", state=name, case=case.name, known=sorted(tasks))
 
 
 @dataclass(slots=True)

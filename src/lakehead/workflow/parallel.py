@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lakehead.model import Json
 from lakehead.workflow import payload
 from lakehead.workflow.engine import Frame, Run
@@ -42,6 +44,14 @@ def branch_failed(run: Run, frame: Frame, branch: Frame, error: StateError) -> N
     run.fail_state(frame, error, failed_event="ParallelStateFailed")
 
 
+def redrive_branches(run: Run, frame: Frame) -> bool:
+    """Go on with the branches that did not succeed; False where there are none."""
+    children = run.children_of(frame["id"])
+    for child in children:
+        run.resume(run.own(child))
+    return bool(children)
+
+
 def halt_others(run: Run, frame: Frame) -> None:
     """Stop the frames below, and record which states and iterations were cut off."""
     for child_id in run.children_of(frame["id"]):
@@ -49,7 +59,7 @@ def halt_others(run: Run, frame: Frame) -> None:
         if "halted" not in child:
             abort(run, child)
             if isinstance(run.state_of(frame), MapState):
-                run.record(child, "MapIterationAborted", {"name": frame["state"], "index": child["index"]})
+                _note(run, child, "MapIterationAborted", {"name": frame["state"], "index": child["index"]})
 
 
 def abort(run: Run, frame: Frame) -> None:
@@ -57,7 +67,13 @@ def abort(run: Run, frame: Frame) -> None:
     state = run.state_of(frame)
     halt_others(run, frame)
     if isinstance(state, MapState) and state.distributed and "entered" in frame:
-        run.record(frame, "MapRunAborted")
+        _note(run, frame, "MapRunAborted")
     if "entered" in frame and state.type in _CAN_BE_ABORTED:
-        run.record(frame, f"{state.type}StateAborted")
+        _note(run, frame, f"{state.type}StateAborted")
     run.halt(frame)
+
+
+def _note(run: Run, frame: Frame, event_type: str, details: dict[str, Any] | None = None) -> None:
+    """Record what was cut off, where the history has room: a stop must not fail the execution."""
+    if not run.is_full():
+        run.record(frame, event_type, details)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 RUNNING, SUCCEEDED, CAUGHT, FAILED, ABORTED = "RUNNING", "SUCCEEDED", "CAUGHT", "FAILED", "ABORTED"
 _FIRST = (FAILED, RUNNING, ABORTED, CAUGHT, SUCCEEDED)
 """Of several visits of one state, the status that is told."""
-_ENTERED, _EXITED = "stateEnteredEventDetails", "stateExitedEventDetails"
+_ENTERED, _EXITED, _ITERATION = "stateEnteredEventDetails", "stateExitedEventDetails", "mapIterationStartedEventDetails"
+_ENDS = {"ExecutionFailed": FAILED, "ExecutionTimedOut": ABORTED, "ExecutionAborted": ABORTED}
 START = ""
 """The place before the first state of a machine."""
 
@@ -33,53 +34,126 @@ class PathTaken:
     transitions: frozenset[tuple[str, str, bool]] = frozenset()
 
 
-def path_taken(history: Iterable[Mapping[str, Any]]) -> PathTaken:
-    """Read a whole history, that of an execution that still runs too."""
-    events = {event["id"]: event for event in history}
-    unended = ABORTED
-    statuses: dict[int, str] = {}
-    visit_of: dict[int, int] = {}
-    transitions: set[tuple[str, str, bool]] = set()
-    for number, event in events.items():
-        before = events.get(event["previousEventId"])
+def path_taken(history: Iterable[Mapping[str, Any]], document: Mapping[str, Any]) -> PathTaken:
+    """Read a whole history of a valid document, that of an execution that still runs too."""
+    reading = _Reading({state.name: state for state in _targets(document)})
+    for event in history:
+        reading.take(event)
+    return reading.path()
+
+
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """Where a state leads, and where its Catch leads."""
+
+    name: str
+    plain: frozenset[str]
+    caught: frozenset[str]
+
+
+def _targets(document: Mapping[str, Any]) -> Iterator[_Targets]:
+    for name, state in document["States"].items():
+        choices = (rule["Next"] for rule in state.get("Choices", ()))
+        plain = {state.get("Next"), state.get("Default"), *choices} - {None}
+        yield _Targets(name, frozenset(plain), frozenset(catch["Next"] for catch in state.get("Catch", ())))
+        for inner in (*state.get("Branches", ()), state.get("ItemProcessor"), state.get("Iterator")):
+            if inner:
+                yield from _targets(inner)
+
+
+@dataclass(slots=True)
+class _Visit:
+    """One stay in a state. `above` is the visit of the Parallel or Map around it; `over`: nothing can come of it."""
+
+    name: str
+    above: _Visit | None
+    status: str = RUNNING
+    over: bool = False
+
+    def within(self, other: _Visit) -> bool:
+        """Whether it is below the other visit."""
+        above = self.above
+        while above is not None and above is not other:
+            above = above.above
+        return above is other
+
+
+class _Reading:
+    def __init__(self, targets: Mapping[str, _Targets]) -> None:
+        self.targets = targets
+        self.events: dict[int, Mapping[str, Any]] = {}
+        self.visits: list[_Visit] = []
+        self.at: dict[int, _Visit] = {}
+        self.transitions: set[tuple[str, str, bool]] = set()
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Go on with the next event."""
+        before = self.events.get(event["previousEventId"])
+        here = self.at.get(event["previousEventId"])
+        self.events[event["id"]] = event
+        kind = event["type"]
         if _ENTERED in event:
-            visit_of[number] = number
-            statuses[number] = RUNNING
-            exited = before if before and _EXITED in before else None
-            caught = exited is not None and statuses.get(visit_of[exited["id"]]) == CAUGHT
-            transitions.add((exited[_EXITED]["name"] if exited else START, event[_ENTERED]["name"], caught))
-            continue
-        visit = visit_of.get(event["previousEventId"], 0)
-        failed = before is not None and before["type"].endswith(("Failed", "TimedOut"))
-        if _EXITED in event:
-            visit = _visit_of_exit(events, statuses, event[_EXITED]["name"], visit)
-            statuses[visit] = CAUGHT if failed else SUCCEEDED
-        elif event["type"].endswith("StateAborted"):
-            statuses[visit] = FAILED if failed else ABORTED  # the state that failed its branch is aborted with it
-        elif event["type"] in ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"):
-            unended = FAILED if event["type"] == "ExecutionFailed" else ABORTED
-            statuses = {each: unended if status == RUNNING else status for each, status in statuses.items()}
-        elif event["type"] == "ExecutionRedriven":
-            statuses = {each: RUNNING if status in (FAILED, ABORTED) else status for each, status in statuses.items()}
-        visit_of[number] = visit
-    return PathTaken(_by_name(events, statuses), frozenset(transitions))
+            here = self._enter(event[_ENTERED]["name"], before, here)
+        elif _EXITED in event:
+            here = self._open(event[_EXITED]["name"], here)
+            if here is not None:
+                self._exit(here, before)
+        elif kind.endswith("StateAborted") and here is not None:
+            here.status = FAILED if _failed(before) else ABORTED  # the state that failed its branch is aborted with it
+        elif kind in ("ParallelStateStarted", "MapStateStarted") and here is not None:
+            self._close_below(here)  # a retry begins anew
+        elif kind in _ENDS:
+            for visit in self.visits:
+                visit.status = _ENDS[kind] if visit.status == RUNNING else visit.status
+        elif kind == "ExecutionRedriven":
+            self._reopen()
+        elif _ITERATION in event:
+            here = self._open(event[_ITERATION]["name"], None)
+        if here is not None:
+            self.at[event["id"]] = here
 
+    def path(self) -> PathTaken:
+        """What the events tell."""
+        statuses: dict[str, list[str]] = {}
+        for visit in self.visits:
+            statuses.setdefault(visit.name, []).append(visit.status)
+        states = {name: Visits(len(its), next(s for s in _FIRST if s in its)) for name, its in statuses.items()}
+        return PathTaken(states, frozenset(self.transitions))
 
-def _visit_of_exit(events: Mapping[int, Mapping[str, Any]], statuses: Mapping[int, str], name: str, visit: int) -> int:
-    """The visit that an exit ends: where the chain of events leads into a branch, the last open one of the state."""
-    if visit in events and events[visit].get(_ENTERED, {}).get("name") == name:
+    def _enter(self, name: str, before: Mapping[str, Any] | None, here: _Visit | None) -> _Visit:
+        if before is None or here is None or _EXITED not in before:
+            self.transitions.add((START, name, False))
+            visit = _Visit(name, here)
+        else:
+            targets = self.targets[here.name]
+            if name in targets.caught - targets.plain:
+                here.status = CAUGHT
+            self.transitions.add((here.name, name, here.status == CAUGHT))
+            visit = _Visit(name, here.above)
+        self.visits.append(visit)
         return visit
-    open_ones = [
-        number
-        for number, status in statuses.items()
-        if status not in (SUCCEEDED, CAUGHT) and events[number][_ENTERED]["name"] == name
-    ]
-    return open_ones[-1] if open_ones else visit
+
+    def _exit(self, visit: _Visit, before: Mapping[str, Any] | None) -> None:
+        visit.status, visit.over = CAUGHT if _failed(before) else SUCCEEDED, True
+        self._close_below(visit)
+
+    def _open(self, name: str, here: _Visit | None) -> _Visit | None:
+        """The visit of a state that an event speaks of: where the chain of events leads, else the last open one."""
+        if here is not None and here.name == name:
+            return here
+        return next((one for one in reversed(self.visits) if one.name == name and not one.over), None)
+
+    def _close_below(self, visit: _Visit) -> None:
+        for one in self.visits:
+            if not one.over and one.within(visit):
+                one.over = True
+                one.status = FAILED if one.status == RUNNING else one.status
+
+    def _reopen(self) -> None:
+        for visit in self.visits:
+            if not visit.over and visit.status in (FAILED, ABORTED):
+                visit.status = RUNNING
 
 
-def _by_name(events: Mapping[int, Mapping[str, Any]], statuses: Mapping[int, str]) -> dict[str, Visits]:
-    found: dict[str, list[str]] = {}
-    for number, status in statuses.items():
-        if number in events:
-            found.setdefault(events[number][_ENTERED]["name"], []).append(status)
-    return {name: Visits(len(its), next(s for s in _FIRST if s in its)) for name, its in found.items()}
+def _failed(event: Mapping[str, Any] | None) -> bool:
+    return event is not None and event["type"].endswith(("Failed", "TimedOut"))

@@ -54,12 +54,12 @@ class Definitions:
         known = self._known.get(key)
         if known is None:
             (text,) = connection.execute("SELECT document FROM definitions WHERE hash = ?", (key,)).fetchone()
-            known = self._keep(key, text)
+            known = self._keep(key, text, stored=True)
         return known
 
-    def _keep(self, key: str, text: str) -> Definition:
+    def _keep(self, key: str, text: str, *, stored: bool = False) -> Definition:
         # From the text, so that a caller who changes the document later changes nothing here.
-        definition = load_definition(json.loads(text))
+        definition = load_definition(json.loads(text), stored=stored)
         self._known[key] = definition
         while len(self._known) > MAX_DEFINITIONS:
             self._known.popitem(last=False)
@@ -81,7 +81,6 @@ class _Stored:
 
     number: int
     name: str
-    definition: Definition
     state: dict[str, Json]
     labelled: bool
     history: list[dict[str, Json]]
@@ -99,7 +98,7 @@ class Steps:
     def start(self, number: int, name: str, definition: Definition, input: Json, info: ExecutionInfo) -> None:
         """The first step of an execution whose row has just been inserted."""
         # It may end in this very step, so its labels have to be told as well.
-        stored = _Stored(number, name, definition, {}, labelled=True, history=[])
+        stored = _Stored(number, name, {}, labelled=True, history=[])
         self._take(stored, machine.start(definition, input, info, self.now))
         self._store(stored)
 
@@ -108,7 +107,7 @@ class Steps:
         stored = self._load(number)
         if stored is None:
             raise NotRedrivable("the execution is SUCCEEDED", hint="Only one that failed can be redriven.")
-        self._take(stored, machine.redrive(stored.definition, stored.state, self.now))
+        self._take(stored, machine.redrive(self._definition(number), stored.state, self.now))
         self.connection.execute("UPDATE executions SET redrives = redrives + 1 WHERE number = ?", (number,))
         self._store(stored, restarted=True)
 
@@ -141,9 +140,10 @@ class Steps:
         self.connection.execute("RELEASE execution")
 
     def _run(self, stored: _Stored, deliveries: Iterable[Delivery]) -> None:
+        definition = self._definition(stored.number)
         for delivery in deliveries:
             if self._awaited(delivery):
-                self._take(stored, machine.advance(stored.definition, stored.state, delivery.event, self.now))
+                self._take(stored, machine.advance(definition, stored.state, delivery.event, self.now))
 
     def _take(self, stored: _Stored, step: Step) -> None:
         """Keep a step's state and history and carry out its commands."""
@@ -197,15 +197,17 @@ class Steps:
 
     def _load(self, number: int) -> _Stored | None:
         row = self.connection.execute(
-            "SELECT name, definition, state, labels FROM executions JOIN states ON execution = number WHERE number = ?",
-            (number,),
+            "SELECT name, state, labels FROM executions JOIN states ON execution = number WHERE number = ?", (number,)
         ).fetchone()
         if row is None:
             return None
-        name, definition, state, labels = row
-        return _Stored(
-            number, name, self.definitions.get(self.connection, definition), json.loads(state), labels != "{}", []
-        )
+        name, state, labels = row
+        return _Stored(number, name, json.loads(state), labels != "{}", [])
+
+    def _definition(self, number: int) -> Definition:
+        sql = "SELECT definition FROM executions WHERE number = ?"
+        (key,) = self.connection.execute(sql, (number,)).fetchone()
+        return self.definitions.get(self.connection, key)
 
     def _store(self, stored: _Stored, *, restarted: bool = False) -> None:
         number, state, now = stored.number, stored.state, micros(self.now)

@@ -11,8 +11,8 @@ from lakehead.model import Json
 from lakehead.workflow import history
 from lakehead.workflow.execute import execute
 from lakehead.workflow.functions import compact
-from lakehead.workflow.mocks import MockedCase, MockedMachine, MockedTasks
-from lakehead.workflow.states import Definition, State, TaskState
+from lakehead.workflow.mocks import MockedCase, MockedMachine, MockedTasks, check_mocks
+from lakehead.workflow.states import Definition
 from lakehead.workflow.types import ExecutionResult
 
 EXECUTION = "test"
@@ -49,13 +49,10 @@ class Suite:
         return [verdict for verdict in self.verdicts if not verdict.passed]
 
     def run(self, document: str, definition: Definition, machine: MockedMachine) -> None:
-        """Run every test case of a state machine. Raises UsageError for a mock of what is no Task state."""
-        tasks = _names(definition, TaskState)
+        """Run every test case of a state machine. Raises UsageError where one speaks of what is no Task state."""
         _, entered = self._documents.setdefault(document, (definition, set()))
         for case in machine.cases:
-            unknown = sorted(case.answers.keys() - tasks.keys())
-            if unknown:
-                raise UsageError("the definition has no such Task state", state=unknown[0], case=case.name)
+            check_mocks(definition, case)
         for case in machine.cases:
             verdict = _run(definition, machine.name, case)
             entered.update(verdict.entered)
@@ -63,17 +60,11 @@ class Suite:
 
     def untested(self) -> dict[str, list[str]]:
         """By document, the states that no test case entered."""
-        states = {
-            document: (_names(definition, State), seen) for document, (definition, seen) in self._documents.items()
-        }
-        found = {document: [name for name in names if name not in seen] for document, (names, seen) in states.items()}
+        found = {}
+        for document, (definition, entered) in self._documents.items():
+            names = [name for machine in definition.machines.values() for name in machine.states]
+            found[document] = [name for name in names if name not in entered]
         return {document: names for document, names in found.items() if names}
-
-
-def _names(definition: Definition, kind: type[State]) -> dict[str, None]:
-    """The names of the states of a kind, in the order of the document."""
-    states = (item for machine in definition.machines.values() for item in machine.states.items())
-    return {name: None for name, state in states if isinstance(state, kind)}
 
 
 def _run(definition: Definition, machine: str, case: MockedCase) -> Verdict:

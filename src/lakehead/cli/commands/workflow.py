@@ -64,7 +64,8 @@ def _executed(name: str) -> tuple[dict[str, Any], PathTaken]:
     from lakehead.workflow.path import path_taken
 
     with current().open() as lake:
-        return lake.run_document(name), path_taken(lake.run(name).history)
+        document = lake.run_document(name)
+        return document, path_taken(lake.run(name).history, document)
 
 
 @command.command("run")
@@ -75,11 +76,16 @@ def _executed(name: str) -> tuple[dict[str, Any], PathTaken]:
 def run(file: Path, given: Path | None, mock: Path | None, case: str | None) -> None:
     """Run a document in memory, waits skipped, tasks answered from a mock file. Ends with 1 where it fails."""
     from lakehead.workflow import execute
-    from lakehead.workflow.mocks import MockedCase, MockedTasks
+    from lakehead.workflow.mocks import MockedCase, MockedTasks, check_mocks
 
-    path, document = _valid(file)
-    chosen = _chosen_case(mock, path, case) if mock else MockedCase(case or "execution", {}, {})
-    result = execute(document, _load(given) if given else chosen.input, MockedTasks(chosen))
+    if [file, given, mock].count(Path("-")) > 1:
+        raise UsageError("stdin can only be read once", hint="Give at most one - .")
+    if case and not mock:
+        raise UsageError("--case chooses a test case of a --mock file", case=case)
+    definition = _loaded(file)
+    chosen = _chosen_case(mock, file, case) if mock else MockedCase("execution", {}, {})
+    check_mocks(definition, chosen)
+    result = execute(definition, _load(given) if given else chosen.input, MockedTasks(chosen))
     data = {name: getattr(result, name) for name in ("status", "output", "error", "cause", "history")}
     shown = {name: value for name, value in data.items() if name != "history" and value is not None}
     current().show(Answer(data, [json.dumps(shown, indent=2, ensure_ascii=False)]))
@@ -97,7 +103,9 @@ def _chosen_case(mock: Path, definition: Path, name: str | None) -> MockedCase:
     if len(cases) == 1:
         return cases[0]
     known = [case.name for machine in own or machines for case in machine.cases]
-    what = "there is no such test case" if name and not cases else "the mock file has several test cases"
+    if not known:
+        raise UsageError("the mock file has no test case", file=str(mock))
+    what = "the mock file has several test cases" if cases else "there is no such test case"
     raise UsageError(what, file=str(mock), case=name, hint=f"Name one with --case: {', '.join(known)}")
 
 
@@ -119,6 +127,8 @@ def test(files: tuple[Path, ...], definition: Path | None) -> None:
         for machine in _mocks(file):
             path = definition or file.parent / (machine.definition or f"{machine.name}.asl.json")
             suite.run(str(path), _loaded(path), machine)
+    if not suite.verdicts:
+        raise UsageError("there are no test cases", file=", ".join(map(str, found)))
     current().show(_tested(suite))
     if suite.failed:
         raise click.exceptions.Exit(1)
@@ -127,7 +137,7 @@ def test(files: tuple[Path, ...], definition: Path | None) -> None:
 def _tested(suite: Suite) -> Answer:
     failed, untested = suite.failed, suite.untested()
     rows = [(one.machine, one.case, "passed" if one.passed else "FAILED") for one in suite.verdicts]
-    parts: list[str | Listing] = [Listing(("machine", "case", "result"), rows, empty="There are no test cases.")]
+    parts: list[str | Listing] = [Listing(("machine", "case", "result"), rows)]
     parts += ["\n".join((f"\n{one.machine} {one.case}", *(f"  {line}" for line in one.differences))) for one in failed]
     parts += [f"\nNo test enters {', '.join(states)} ({document})" for document, states in untested.items()]
     counts = {"passed": len(suite.verdicts) - len(failed), "failed": len(failed)}
@@ -174,6 +184,8 @@ def _checked(path: Path, document: dict[str, Any]) -> Definition:
 
 
 def _load(path: Path) -> Any:
+    if "\0" in str(path):
+        raise UsageError("a file name holds no NUL", file=repr(str(path)))
     text = sys.stdin.read() if str(path) == "-" else None
     try:
         return _parse(path.read_text(encoding="utf-8") if text is None else text, str(path))
