@@ -83,6 +83,7 @@ def test_a_stored_document_runs_on_though_it_would_be_refused_today(stored: Path
     before.commit()
     before.close()
     with Journal(stored, clock=Clock()) as journal:
+        journal.stop("everything")
         assert Worker(journal, {WORK: lambda request: request.arguments}).run_until_idle(20)
         assert journal.describe("waiting").output == {"x": 1}
 
