@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from lakehead import examples
 from lakehead.contract import Contract, load_contract
 from lakehead.errors import Busy, CountMismatch, LakeheadError, StorageUnavailable
-from lakehead.etl import duckdb_engine, records, staging
+from lakehead.etl import duckdb_engine, folders, reading, records, staging
 from lakehead.etl.duckdb_engine import DuckDBEngine
-from lakehead.etl.staging import escape, hive_path
+from lakehead.etl.folders import escape, hive_path
 from lakehead.model import ObjectVersion
 
 HEADER = "order_id,customer_id,product,quantity,price,order_date"
@@ -56,7 +56,7 @@ def careful_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return normalise(*args)
 
     normalise = records.normalise
-    monkeypatch.setattr(duckdb_engine, "normalise", counted)
+    monkeypatch.setattr(reading, "normalise", counted)
     return calls
 
 
@@ -208,7 +208,7 @@ def test_no_row_is_lost_where_duckdb_pushes_casts_into_its_reader(
 def test_the_same_bytes_give_the_same_files_whatever_the_threads(
     load: Callable[..., Any], engine: Any, tmp_path: Path, orders: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "TEXT_PER_FILE", 1 << 20)
+    monkeypatch.setattr(folders, "TEXT_PER_FILE", 1 << 20)
     path, count = tmp_path / "many.csv", 180_000
     with path.open("w") as file:
         file.write(HEADER + "\n")
