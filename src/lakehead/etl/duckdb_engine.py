@@ -105,10 +105,7 @@ class _Load:
         warnings = (*self.reading.warnings, *self._check_quality())
         quarantine = self._write_quarantine()
         files = self._write_data()
-        reasons = dict(tally.reasons.most_common())
-        return EngineResult(
-            tally.records, tally.committed, tally.quarantined, files, quarantine, reasons, tuple(warnings)
-        )
+        return tally.result(files, quarantine, warnings)
 
     def _fast(self) -> bool:
         """DuckDB reads the file itself. False where it refuses it or counts other records than the scan did."""
@@ -176,12 +173,18 @@ class _Load:
             if reasons is None:
                 self.tally.accept(key, count)
             else:
-                self.tally.refuse(reasons, count, line)
+                self.tally.quarantined += count
+                for reason in reasons:
+                    self.tally.refuse(reason, count, line)
 
     def _check_quality(self) -> tuple[str, ...]:
         names = ", ".join(sql.name(column.name) for column in self.plan.output_columns)
         checks = self.plan.quality_sql(f"(SELECT {names} FROM judged WHERE {GOOD})")
-        return self.tally.check_quality(checks, lambda query: (self.connection.execute(query).fetchone() or (None,))[0])
+        return self.tally.check_quality(checks, lambda _, query: self._first(query))
+
+    def _first(self, query: str) -> object:
+        (value, *_) = self.connection.execute(query).fetchone() or (None,)
+        return value
 
     def _write_quarantine(self) -> StagedFile | None:
         if not self.tally.quarantined:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from lakehead.contract import Contract
 from lakehead.contract.checks import FileCheck
+from lakehead.contract.model import QualityCheck
 from lakehead.errors import CountMismatch, QualityCheckFailed, TooManyQuarantined
+from lakehead.etl.base import EngineResult, StagedFile
 from lakehead.etl.folders import refuse_too_many_partitions
 from lakehead.etl.place import Place
 from lakehead.etl.records import Normalised
@@ -34,6 +37,11 @@ class Tally:
         """The rows that are accepted."""
         return self.records - self.quarantined
 
+    @property
+    def ranked(self) -> dict[str, int]:
+        """The reasons, the commonest first; the same order whatever the engine counted first."""
+        return dict(sorted(self.reasons.items(), key=lambda item: (-item[1], item[0])))
+
     def begin(self, found: Normalised) -> None:
         """Start with what the careful reader found: all records, and the malformed ones among them."""
         self.records, self.quarantined = found.records, found.reasons.total()
@@ -44,12 +52,10 @@ class Tally:
         self.partitions.append((tuple(values), count))
         refuse_too_many_partitions(len(self.partitions), self.contract.partitions, self.place)
 
-    def refuse(self, reasons: Sequence[str], count: int, line: int) -> None:
-        """Count rows that break the rules in the same way; `line` is the first of them."""
-        self.quarantined += count
-        for reason in reasons:
-            self.reasons[reason] += count
-            self.first_bad[reason] = min(line, self.first_bad.get(reason, line))
+    def refuse(self, reason: str, count: int, line: int) -> None:
+        """Count rows that break one rule; `line` is the first of them. They may break others too."""
+        self.reasons[reason] += count
+        self.first_bad[reason] = min(line, self.first_bad.get(reason, line))
 
     def refuse_too_many(self) -> None:
         """Raise TooManyQuarantined where every row is bad, or more of them than the contract allows."""
@@ -58,7 +64,7 @@ class Tally:
             return
         top = "; ".join(
             f"{reason} ({count} rows, first in line {self.first_bad[reason]})"
-            for reason, count in self.reasons.most_common(3)
+            for reason, count in islice(self.ranked.items(), 3)
         )
         share = "all" if self.quarantined == self.records else f"{self.quarantined} of"
         raise TooManyQuarantined(
@@ -69,14 +75,16 @@ class Tally:
             expected=f"at most {limit:.0%} quarantined, and not every row",
         )
 
-    def check_quality(self, checks: Sequence[FileCheck], value_of: Callable[[str], object]) -> tuple[str, ...]:
+    def check_quality(
+        self, checks: Sequence[FileCheck], value_of: Callable[[QualityCheck, str], object]
+    ) -> tuple[str, ...]:
         """Hold the accepted rows against the contract's checks; the warnings of those that only warn.
 
         `value_of` runs a check's query. Raises QualityCheckFailed.
         """
         warnings = []
         for told, check in zip(self.contract.quality, checks, strict=True):
-            value = self.committed if told.metric == "rowCount" else value_of(check.sql)
+            value = self.committed if told.metric == "rowCount" else value_of(told, check.sql)
             if check.holds(value):
                 continue
             if check.fatal:
@@ -99,3 +107,9 @@ class Tally:
                 expected=expected,
                 received=received,
             )
+
+    def result(
+        self, files: tuple[StagedFile, ...], quarantine: StagedFile | None, warnings: tuple[str, ...]
+    ) -> EngineResult:
+        """What the load came to."""
+        return EngineResult(self.records, self.committed, self.quarantined, files, quarantine, self.ranked, warnings)
