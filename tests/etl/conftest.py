@@ -101,6 +101,26 @@ def orders(make_contract: Callable[..., Contract]) -> Contract:
 
 
 @pytest.fixture(scope="session")
+def text_contract(make_contract: Callable[..., Contract]) -> Contract:
+    return make_contract(
+        {"name": "n", "logicalType": "integer", "physicalType": "bigint", "required": True},
+        {"name": "a", "logicalType": "string"},
+        {"name": "b", "logicalType": "string"},
+    )
+
+
+@pytest.fixture(scope="session")
+def retail_year(retail_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """UCI Online Retail, 305 files as one."""
+    path = tmp_path_factory.mktemp("retail") / "year.csv"
+    with path.open("wb") as file:
+        for number, day in enumerate(retail_files):
+            header, _, rows = day.read_bytes().partition(b"\n")
+            file.write(rows if number else header + b"\n" + rows)
+    return path
+
+
+@pytest.fixture(scope="session")
 def engines() -> Iterator[dict[str, Engine]]:
     found: dict[str, DuckDBEngine | SparkEngine] = {
         "duckdb": DuckDBEngine(threads=2),

@@ -18,7 +18,6 @@ from lakehead.etl.place import Place
 from lakehead.etl.quarantine import dropped_rows
 from lakehead.etl.reading import Reading, read_source
 from lakehead.etl.records import Normalised
-from lakehead.etl.spark.columns import column
 from lakehead.etl.spark.dialect import spark_sql
 from lakehead.etl.spark.faults import spark_explained
 from lakehead.etl.spark.ground import Ground, OpenGround, local_ground
@@ -165,7 +164,7 @@ class _Load:
         from pyspark.sql import functions as f
 
         each = judged.select("*", f.posexplode_outer("_reasons").alias("_pos", "_reason"))
-        keys = [f.when(f.col("_reason").isNull(), column(name)) for name in self.contract.partitions]
+        keys = [f.when(f.col("_reason").isNull(), f.col(name)) for name in self.contract.partitions]
         names = [f"_k{number}" for number in range(len(keys))]
         groups = each.groupBy("_reason", *(key.alias(name) for key, name in zip(keys, names, strict=True))).agg(
             f.count("*").alias("n"), f.min("_line").alias("line"), f.count_if(f.col("_pos") == 0).alias("bad")

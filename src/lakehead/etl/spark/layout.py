@@ -13,7 +13,6 @@ from operator import and_
 from typing import TYPE_CHECKING, TypeAlias
 
 from lakehead.etl.folders import Partitions
-from lakehead.etl.spark.columns import column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -56,7 +55,7 @@ def with_file(good: DataFrame, session: SparkSession, keys: Sequence[str], files
     names = [f"_k{number}" for number in range(len(keys))]
     schema = ", ".join([*(f"{name} string" for name in names), "_first int", "_starts array<bigint>"])
     table = session.createDataFrame([(*values, *found) for values, found in starts.items()], schema)
-    same = (column(key).cast("string").eqNullSafe(f.col(name)) for key, name in zip(keys, names, strict=True))
+    same = (f.col(key).cast("string").eqNullSafe(f.col(name)) for key, name in zip(keys, names, strict=True))
     found = good.join(f.broadcast(table), reduce(and_, same, f.lit(True)))
     later = f.filter("_starts", lambda start: start <= f.col("_line"))
     number = f.when(f.size("_starts") == 1, 0).otherwise(f.size(later) - 1)
@@ -71,7 +70,7 @@ def _stretches(
 
     wanted = set(large)
     stretch = f.floor(f.col("_line") / length).alias("_stretch")
-    counted = good.groupBy(*(column(key).cast("string").alias(f"_k{n}") for n, key in enumerate(keys)), stretch).count()
+    counted = good.groupBy(*(f.col(key).cast("string").alias(f"_k{n}") for n, key in enumerate(keys)), stretch).count()
     found: dict[Values, list[tuple[int, int]]] = {values: [] for values in wanted}
     for *key, number, count in counted.orderBy("_stretch").toLocalIterator():
         if tuple(key) in wanted:

