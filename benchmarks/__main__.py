@@ -1,7 +1,7 @@
 """`make bench`: times Lakehead beside bare DuckDB doing the same job, each in a process of its own, and prints ratios.
 
-The one large file is also loaded with Spark as Lakehead's engine, where PySpark is installed; its seconds are without
-Spark's start, its memory is that of its Java.
+The one large file is also loaded with Spark as Lakehead's engine, where PySpark is installed; its seconds
+include Spark's start, its memory is that of its Java.
 
 The job: orders as CSV, 1.3% of the rows dirty -> text, strict casts, quarantine, total_amount, Parquet (zstd)
 partitioned by order_date. Both must give the same rows and the same revenue, or the benchmark fails.

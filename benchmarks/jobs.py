@@ -126,7 +126,7 @@ class Lakehead:
 class LakeheadOnSpark(Lakehead):
     """The same lake, with Spark as its engine: two cores and a heap of 2 GB."""
 
-    settings = {"engine": "spark", "threads": "2", "memory_limit": "2GB"}
+    settings: ClassVar[Mapping[str, str]] = {"engine": "spark", "threads": "2", "memory_limit": "2GB"}
 
 
 CONTENDERS: dict[str, Callable[[Path], BareDuckDB | Lakehead]] = {

@@ -214,9 +214,10 @@ TRACE = "An error occurred while calling o1.parquet.\n: org.apache.spark.SparkEx
         (PySparkError(f"{TRACE}java.lang.OutOfMemoryError: Java heap space"), None, Busy, "limit of 1GB"),
         (PySparkError(f"{TRACE}java.lang.StackOverflowError"), None, TerminalError, "too complex"),
         (PySparkError(f"{TRACE}java.lang.IllegalStateException: oops"), None, TerminalError, "oops"),
-        (Py4JNetworkError("Answer from Java side is empty"), False, TransientError, "process ended"),
+        (PySparkError("Job 3 cancelled because SparkContext was shut down"), None, TransientError, "Spark ended"),
+        (Py4JNetworkError("Answer from Java side is empty"), False, TransientError, "Spark ended"),
         (PySparkError("An error occurred while calling o1.parquet"), True, Busy, "limit of 1GB"),
-        (ConnectionRefusedError(111, "refused"), False, TransientError, "process ended"),
+        (ConnectionRefusedError(111, "refused"), False, TransientError, "Spark ended"),
         (OSError(28, "No space left on device"), None, StorageUnavailable, "the disk is full"),
     ],
 )

@@ -12,6 +12,7 @@ from lakehead.etl.place import Place
 
 _HEAP = re.compile(r"OutOfMemoryError|SparkOutOfMemoryError|Cannot grow BufferHolder")
 _DEEP = re.compile(r"StackOverflowError")
+_STOPPED = re.compile(r"stopped SparkContext|SparkContext (?:was|has been) (?:shut ?down|stopped)")
 _DISK = re.compile(r"java\.(?:io\.(?:IOException|FileNotFoundException)|nio\.file\.FileSystemException)")
 
 
@@ -45,10 +46,12 @@ def _lost(error: BaseException) -> bool:
 
 
 def _gone(place: Place, heap: str, memory: bool | None) -> LakeheadError:
-    if memory:
-        return _too_little(place, heap)
+    return _too_little(place, heap) if memory else _ended(place)
+
+
+def _ended(place: Place) -> TransientError:
     return TransientError(
-        "Spark's process ended in the middle of the load",
+        "Spark ended in the middle of the load",
         hint="The load is tried again with a new one and loses nothing.",
         **place.where,
     )
@@ -60,6 +63,8 @@ def _failed(text: str, place: Place, heap: str) -> LakeheadError:
         return disk_full(place)
     if _HEAP.search(text):
         return _too_little(place, heap)
+    if _STOPPED.search(text):
+        return _ended(place)
     if _DEEP.search(text):
         return TerminalError(
             "a pattern of the contract is too complex for one of the file's texts",

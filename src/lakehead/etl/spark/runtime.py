@@ -104,6 +104,15 @@ class Runtime:
         return session
 
     @property
+    def usable(self) -> bool:
+        """Whether Spark runs. It also stops, without ending its process, after faults such as a full heap."""
+        if self.exit_code is not None:
+            return False
+        with contextlib.suppress(Exception):
+            return not self._root.sparkContext._jsc.sc().isStopped()
+        return False
+
+    @property
     def exit_code(self) -> int | None:
         """How Spark's process ended; None while it runs."""
         code: int | None = self._gateway.proc.poll()
@@ -202,10 +211,10 @@ class Lease:
         self.settings = settings
 
     def runtime(self) -> Runtime:
-        """The running Spark, started now where there is none or where it died. Raises ConfigError."""
+        """The running Spark, started now where there is none that can be used. Raises ConfigError."""
         cls = type(self)
         with cls._lock:
-            if cls._running is not None and cls._running.exit_code is not None:
+            if cls._running is not None and not cls._running.usable:
                 cls._running.stop()
                 cls._running = None
             if cls._running is None:
