@@ -1,5 +1,8 @@
 """`make bench`: times Lakehead beside bare DuckDB doing the same job, each in a process of its own, and prints ratios.
 
+The one large file is also loaded with Spark as Lakehead's engine, where PySpark is installed; its seconds
+include Spark's start, its memory is that of its Java.
+
 The job: orders as CSV, 1.3% of the rows dirty -> text, strict casts, quarantine, total_amount, Parquet (zstd)
 partitioned by order_date. Both must give the same rows and the same revenue, or the benchmark fails. Then the workflow
 engine, see `benchmarks.workflow`.
@@ -17,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +67,7 @@ def bulk(root: Path, rows: int) -> None:
     jobs.generate(source, rows, days=30)
     size = source.stat().st_size / 1e6
     print(f"one file of {rows:,} rows, {size:.0f} MB, 30 dates")
-    compare(root, "bulk", [source])
+    compare(root, "bulk", [source], ("duckdb", "lakehead", *(["spark"] if find_spec("pyspark") else [])))
 
 
 def small(root: Path, count: int) -> None:
@@ -77,9 +82,9 @@ def small(root: Path, count: int) -> None:
     compare(root, "latency", files)
 
 
-def compare(root: Path, job: str, files: list[Path]) -> None:
+def compare(root: Path, job: str, files: list[Path], names: Sequence[str] = ("duckdb", "lakehead")) -> None:
     """Run a job by both contenders, check that they agree, and print their figures with the ratio to bare DuckDB."""
-    figures = {name: contender(root / f"{job}-{name}", name, job, files) for name in ("duckdb", "lakehead")}
+    figures = {name: contender(root / f"{job}-{name}", name, job, files) for name in names}
     agreed = {(told["rows"], told["quarantined"], told["revenue"]) for told in figures.values()}
     if len(agreed) != 1:
         raise SystemExit(f"the contenders do not agree: {figures}")

@@ -7,10 +7,10 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 
@@ -95,6 +95,8 @@ class BareDuckDB:
 class Lakehead:
     """The whole of it: landing, event, workflow, two crawls, commit, notification."""
 
+    settings: ClassVar[Mapping[str, str]] = {}
+
     def __init__(self, folder: Path) -> None:
         from lakehead.config import load_config
         from lakehead.examples import write_example
@@ -102,7 +104,7 @@ class Lakehead:
         from lakehead.logs import log_to_file
 
         write_example("sales", folder / "lake")
-        config = load_config(folder / "lake")
+        config = load_config(folder / "lake", overrides=self.settings)
         log_to_file(config.log_file)
         self.lake = Lake.open(config)
         self.lake.__enter__()
@@ -121,7 +123,17 @@ class Lakehead:
         self.lake.__exit__(None, None, None)
 
 
-CONTENDERS: dict[str, Callable[[Path], BareDuckDB | Lakehead]] = {"duckdb": BareDuckDB, "lakehead": Lakehead}
+class LakeheadOnSpark(Lakehead):
+    """The same lake, with Spark as its engine: two cores and a heap of 2 GB."""
+
+    settings: ClassVar[Mapping[str, str]] = {"engine": "spark", "threads": "2", "memory_limit": "2GB"}
+
+
+CONTENDERS: dict[str, Callable[[Path], BareDuckDB | Lakehead]] = {
+    "duckdb": BareDuckDB,
+    "lakehead": Lakehead,
+    "spark": LakeheadOnSpark,
+}
 
 
 def run(name: str, job: str, folder: Path, files: list[Path]) -> dict[str, Any]:

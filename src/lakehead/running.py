@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from lakehead.catalog import Catalog, Crawlers, crawl_targets
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
-from lakehead.errors import Busy, ConfigError
+from lakehead.errors import Busy
 from lakehead.etl.base import Engine
 from lakehead.notify import Notifier
 from lakehead.pipeline import Pipeline
@@ -74,8 +74,11 @@ def open_crawlers(
 
 def open_engine(config: LakeConfig) -> Engine:
     """The ETL engine that the lake is configured for."""
-    if config.engine != "duckdb":
-        raise ConfigError("no such engine", received=config.engine, expected="duckdb")
+    if config.engine == "spark":
+        from lakehead.etl.spark.engine import SparkEngine
+
+        master = config.master or f"local[{config.threads or '*'}]"
+        return SparkEngine(master=master, memory_limit=config.memory_limit)
     from lakehead.etl.duckdb_engine import DuckDBEngine
 
     return DuckDBEngine(memory_limit=config.memory_limit, threads=config.threads or None)
@@ -137,6 +140,7 @@ def working(
         crawlers = open_crawlers(config, contracts, store, catalog, journal)
         stack.callback(crawlers.close)
         engine = open_engine(config)
+        stack.callback(engine.close)
         services = Services(contracts, engine, store, config.processed_bucket, catalog, crawlers, notifier)
         worker = Worker(
             journal,

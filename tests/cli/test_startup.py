@@ -13,8 +13,9 @@ from lakehead import __version__
 from lakehead.cli.app import COMMANDS, root
 
 HEAVY = {
-    "duckdb", "sqlglot", "jsonschema", "yaml", "boto3", "botocore", "rich", "watchdog", "apprise", "filelock",
-    "pythonjsonlogger", "sqlite3", "tomllib", "asyncio", "urllib.request", "lakehead.lake", "lakehead.config",
+    "duckdb", "pyspark", "py4j", "sqlglot", "jsonschema", "yaml", "boto3", "botocore", "rich", "watchdog", "apprise",
+    "filelock", "pythonjsonlogger", "sqlite3", "tomllib", "asyncio", "urllib.request", "lakehead.lake",
+    "lakehead.config",
 }  # fmt: skip
 
 

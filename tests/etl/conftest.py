@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,16 @@ import pytest
 from lakehead.contract import Contract, load_contract
 from lakehead.etl.base import Engine, EngineResult
 from lakehead.etl.duckdb_engine import DuckDBEngine
+from lakehead.etl.spark.engine import SparkEngine
 from lakehead.model import ObjectVersion
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """PySpark leaves the sockets by which it fetches results to the garbage collector."""
+    for item in items:
+        if "spark" in item.nodeid:
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+
 
 HEAD = {"apiVersion": "v3.1.0", "kind": "DataContract", "id": "t", "version": "1.0.0", "status": "active"}
 ORDER: list[dict[str, Any]] = [
@@ -91,16 +101,44 @@ def orders(make_contract: Callable[..., Contract]) -> Contract:
 
 
 @pytest.fixture(scope="session")
+def text_contract(make_contract: Callable[..., Contract]) -> Contract:
+    return make_contract(
+        {"name": "n", "logicalType": "integer", "physicalType": "bigint", "required": True},
+        {"name": "a", "logicalType": "string"},
+        {"name": "b", "logicalType": "string"},
+    )
+
+
+@pytest.fixture(scope="session")
+def retail_year(retail_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """UCI Online Retail, 305 files as one."""
+    path = tmp_path_factory.mktemp("retail") / "year.csv"
+    with path.open("wb") as file:
+        for number, day in enumerate(retail_files):
+            header, _, rows = day.read_bytes().partition(b"\n")
+            file.write(rows if number else header + b"\n" + rows)
+    return path
+
+
+@pytest.fixture(scope="session")
 def engines() -> Iterator[dict[str, Engine]]:
-    found = {"duckdb": DuckDBEngine(threads=2), "duckdb-careful": DuckDBEngine(threads=2, fast=False)}
+    found: dict[str, DuckDBEngine | SparkEngine] = {
+        "duckdb": DuckDBEngine(threads=2),
+        "duckdb-careful": DuckDBEngine(threads=2, fast=False),
+        "spark": SparkEngine(master="local[2]", plain_from=0),
+    }
     yield dict(found)
-    for engine in found.values():
-        engine.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # see pytest_collection_modifyitems
+        for engine in found.values():
+            engine.close()
 
 
-@pytest.fixture(params=["duckdb", "duckdb-careful"])
+@pytest.fixture(params=["duckdb", "duckdb-careful", "spark"])
 def engine(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> Engine:
     """Each engine in turn; a further one joins the behaviour suite here."""
+    if request.param.startswith("spark"):
+        pytest.importorskip("pyspark", reason="needs the extra lakehead[spark]")
     return engines[request.param]
 
 

@@ -7,7 +7,6 @@ import errno
 import io
 import threading
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lakehead import examples
-from lakehead.contract import Contract, load_contract
+from lakehead.contract import Contract
 from lakehead.errors import Busy, CountMismatch, LakeheadError, StorageUnavailable
-from lakehead.etl import duckdb_engine, records, staging
+from lakehead.etl import duckdb_engine, folders, reading, records, staging
 from lakehead.etl.duckdb_engine import DuckDBEngine
-from lakehead.etl.staging import escape, hive_path
+from lakehead.etl.folders import escape, hive_path
 from lakehead.model import ObjectVersion
 
 HEADER = "order_id,customer_id,product,quantity,price,order_date"
 ORIGIN = ObjectVersion("raw", "sales/orders/orders.csv", "etag-1")
 together = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+
+
+@pytest.fixture(params=["duckdb", "duckdb-careful"])
+def engine(request: pytest.FixtureRequest, engines: dict[str, Any]) -> Any:
+    """DuckDB's two ways of reading; what holds for every engine is in the behaviour suite."""
+    return engines[request.param]
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def careful_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return normalise(*args)
 
     normalise = records.normalise
-    monkeypatch.setattr(duckdb_engine, "normalise", counted)
+    monkeypatch.setattr(reading, "normalise", counted)
     return calls
 
 
@@ -122,15 +126,6 @@ def test_random_tables_come_back_exactly(
     loaded = both(out.getvalue(), text_contract)
     blank = " \t\n\v\f\r\u00a0"
     assert loaded.rows == [(n, *(cell.strip(blank) or None for cell in row)) for n, row in enumerate(rows)]
-
-
-@pytest.fixture(scope="session")
-def text_contract(make_contract: Callable[..., Contract]) -> Contract:
-    return make_contract(
-        {"name": "n", "logicalType": "integer", "physicalType": "bigint", "required": True},
-        {"name": "a", "logicalType": "string"},
-        {"name": "b", "logicalType": "string"},
-    )
 
 
 @together
@@ -208,7 +203,7 @@ def test_no_row_is_lost_where_duckdb_pushes_casts_into_its_reader(
 def test_the_same_bytes_give_the_same_files_whatever_the_threads(
     load: Callable[..., Any], engine: Any, tmp_path: Path, orders: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "TEXT_PER_FILE", 1 << 20)
+    monkeypatch.setattr(folders, "TEXT_PER_FILE", 1 << 20)
     path, count = tmp_path / "many.csv", 180_000
     with path.open("w") as file:
         file.write(HEADER + "\n")
@@ -250,27 +245,6 @@ def test_ordering_in_batches_changes_nothing(
         with monkeypatch.context() as patch:
             patch.setattr(staging, "ROWS_ORDERED", 60)
             assert load(text, contract).digest == whole.digest
-
-
-def test_an_unpartitioned_table_is_one_file_in_the_order_of_lines(
-    load: Callable[..., Any], text_contract: Contract, tmp_path: Path
-) -> None:
-    path = tmp_path / "many.csv"
-    path.write_text("n,a,b\n" + "".join(f"{n},x{n % 7},\n" for n in range(150_000)))
-    loaded = load(path, text_contract)
-    assert [row[0] for row in loaded.rows] == list(range(150_000))
-    (file,) = loaded.result.files
-    assert (file.path.name, file.partition) == ("0.parquet", "")
-
-
-def test_unique_keys_leave_the_order_of_lines(load: Callable[..., Any], make_contract: Callable[..., Contract]) -> None:
-    contract = make_contract(
-        {"name": "n", "logicalType": "integer", "physicalType": "bigint", "unique": True},
-        {"name": "a", "logicalType": "string"},
-    )
-    loaded = load("n,a\n" + "".join(f"{n * 7919 % 20_011},x\n" for n in range(30_000)), contract)
-    assert [row[0] for row in loaded.rows] == [n * 7919 % 20_011 for n in range(20_011)]
-    assert [line for line, _, _ in loaded.quarantine] == list(range(20_013, 30_002))
 
 
 def test_loads_in_parallel(orders: Contract, tmp_path: Path, engines: dict[str, Any]) -> None:
@@ -336,19 +310,6 @@ def test_faults_are_explained_and_the_next_load_works(
     assert load(text).counts == (1, 1, 0)
 
 
-def test_names_that_look_like_patterns_are_names(
-    engine: Any, orders: Contract, tmp_path: Path, reader: duckdb.DuckDBPyConnection
-) -> None:
-    folder = tmp_path / "it's [1] *?{a,b}=x ü"
-    folder.mkdir()
-    (folder / "f1.csv").write_text(f"{HEADER}\n2,C,p,1,1,2025-01-01\n")
-    (folder / "f[1].csv").write_text(f"{HEADER}\n1,C,p,1,1,2025-01-01\nx,C,p,1,1,2025-01-01\n3,C,p,1,1,2025-01-02\n")
-    result = engine.load(folder / "f[1].csv", orders, origin=ORIGIN, staging=folder / "staging")
-    assert (result.rows_committed, result.rows_quarantined) == (2, 1)
-    query = "SELECT order_id FROM read_parquet(?, hive_partitioning=false)"
-    assert [reader.execute(query, [str(file.path)]).fetchall() for file in result.files] == [[(1,)], [(3,)]]
-
-
 def test_a_full_disk_is_explained(orders: Contract, tmp_path: Path, engine: Any) -> None:
     full = Path("/dev/full")
     if not full.exists():
@@ -360,12 +321,6 @@ def test_a_full_disk_is_explained(orders: Contract, tmp_path: Path, engine: Any)
     (staged / "quarantine.parquet").symlink_to(full)
     with pytest.raises(StorageUnavailable):
         engine.load(source, orders, origin=ORIGIN, staging=staged)
-
-
-def test_nothing_of_a_failed_load_keeps_the_work_folder(load: Callable[..., Any], tmp_path: Path) -> None:
-    with pytest.raises(LakeheadError):
-        load("order_id\n1\n")
-    assert not list(tmp_path.rglob("work"))
 
 
 def test_the_optimizer_that_loses_rows_is_off(engines: dict[str, Any], tmp_path: Path) -> None:
@@ -390,24 +345,3 @@ def test_folder_names_are_written_as_hive_does() -> None:
     assert hive_path(["a", "b"], ["x y", None]) == "a=x y/b=__HIVE_DEFAULT_PARTITION__"
     assert escape("\x01\"#%'*/:=?\\\x7f{}[]^~") == "%01%22%23%25%27%2A%2F%3A%3D%3F%5C%7F%7B}%5B%5D%5E~"
     assert hive_path([], []) == ""
-
-
-@pytest.mark.shared
-def test_the_whole_retail_year(
-    load: Callable[..., Any], retail_files: list[Path], tmp_path: Path, reader: duckdb.DuckDBPyConnection, engine: Any
-) -> None:
-    """UCI Online Retail, 305 files as one; the figures are known exactly. Quoted commas make it a careful reading."""
-    if not engine.fast:
-        pytest.skip("the file is read carefully anyway")
-    contract = load_contract(Path(examples.__file__).parent / "retail/contracts/sales/orders.odcs.yaml")
-    path, staged = tmp_path / "year.csv", tmp_path / "staged"
-    with path.open("wb") as file:
-        for number, day in enumerate(retail_files):
-            header, _, rows = day.read_bytes().partition(b"\n")
-            file.write(rows if number else header + b"\n" + rows)
-    result = engine.load(path, contract, origin=ORIGIN, staging=staged)
-    assert (result.rows_read, result.rows_committed, result.rows_quarantined) == (541_909, 406_829, 135_080)
-    assert len(result.files) == 305
-    assert result.reasons["customer_id: required"] == 135_080
-    total = reader.execute(f"SELECT sum(total_amount) FROM '{staged}/data/*/*.parquet'").fetchone()
-    assert total == (Decimal("8300065.814"),)

@@ -51,6 +51,9 @@ class SmallEngine:
         self.before, self.after = before, after
         self.loads = 0
 
+    def close(self) -> None:
+        pass
+
     def load(self, source: Path, contract: Contract, *, origin: ObjectVersion, staging: Path) -> EngineResult:
         self.loads += 1
         self.before()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lakehead.cli.session import Session
 
 OUTPUTS = ("table", "json", "csv", "parquet")
+ENGINES = ("duckdb", "spark")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -84,6 +85,7 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
         option("--lake", metavar="DIR", help="The lake's folder (LAKEHEAD_LAKE)."),
         option("--env", metavar="NAME", help="The environment, dev or prod (LAKEHEAD_ENV)."),
         option("--output", "-o", type=click.Choice(OUTPUTS), help="How to print; parquet is for query only."),
+        option("--engine", type=click.Choice(ENGINES), help="What runs the ETL job."),
         option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another value for one setting."),
         option("--log-level", type=click.Choice(LOG_LEVELS), help="What goes into the log file."),
         option("--quiet", "-q", is_flag=True, default=None, help="No progress and no remarks on stderr."),

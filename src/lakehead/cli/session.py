@@ -30,6 +30,7 @@ class Session:
     output: str = "table"
     settings: tuple[str, ...] = ()
     log_level: str | None = None
+    engine: str | None = None
     quiet: bool = False
     debug: bool = False
     log_file: Path | None = field(default=None, init=False)
@@ -47,8 +48,7 @@ class Session:
             if not equals:
                 raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--set")
             overrides[name.strip().replace("-", "_")] = value
-        if self.log_level:
-            overrides["log_level"] = self.log_level
+        overrides |= {name: value for name in ("engine", "log_level") if (value := getattr(self, name))}
         return load_config(Path(self.lake) if self.lake else None, self.env, overrides)
 
     @contextlib.contextmanager

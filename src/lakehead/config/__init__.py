@@ -45,6 +45,7 @@ class LakeConfig:
     raw_bucket: str
     processed_bucket: str
     engine: str
+    master: str
     memory_limit: str
     threads: int
     concurrency: int

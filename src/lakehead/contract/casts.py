@@ -60,6 +60,7 @@ class Cast:
         written = f"CAST({value} AS VARCHAR)"
         tests = [f"STARTS_WITH({written}, {raw})" if begins else f"{written} = {raw}"]
         tests += [f"LENGTH({raw}) = {self.canonical}"] if self.canonical else []
+        tests += [f"{raw} > '0001'"] if self.format else []  # Spark knows a year 0, and writes it as the text does
         tests += [f"{raw} NOT IN ({', '.join(map(sql.text, null_texts))})"] if null_texts else []
         return " AND ".join(tests)
 

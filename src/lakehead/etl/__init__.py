@@ -1,6 +1,7 @@
 """One landed object in, committed rows out.
 
-`source` makes its bytes readable as UTF-8 text, `scan` looks at all of them once, `header` holds the columns against
-the contract, `records` parts good records from malformed ones, `duckdb_engine` casts, judges and counts, `staging` and
-`quarantine` write Parquet, `job` and `commit` publish it.
+`reading` is what every engine begins with: `source` makes an object's bytes readable as UTF-8 text, `scan` looks at all
+of them once, `header` holds the columns against the contract, `records` parts good records from malformed ones. An
+engine (`duckdb_engine`, `spark`) casts and judges; `tally` counts, `folders` lays out; `staging` and `quarantine` write
+Parquet for DuckDB, `spark.output` for Spark; `job` and `commit` publish it.
 """

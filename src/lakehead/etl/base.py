@@ -135,3 +135,6 @@ class Engine(Protocol):
         `origin` says where the bytes come from, for messages and the quarantine. Deterministic: the same bytes and
         contract give the same files. Raises SourceError for a file that cannot be loaded.
         """
+
+    def close(self) -> None:
+        """Let go of what is kept for the next load."""

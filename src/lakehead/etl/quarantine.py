@@ -45,10 +45,7 @@ def write_quarantine(
     `broken` is a query of the line and the list of reasons of the rows that break a rule, ordered by line;
     `normalised` knows the malformed ones. Raises CountMismatch.
     """
-    spans = normalised.spans if normalised else {}
-    rows = _broken_rows(_fetch(connection, broken), text, spans, lone_cr=lone_cr)
-    if normalised is not None and normalised.reasons:
-        rows = heapq.merge(rows, _malformed_rows(normalised))
+    rows = dropped_rows(_fetch(connection, broken), text, normalised, lone_cr=lone_cr)
     listed, count = work / "quarantine.csv", 0
     with listed.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -65,6 +62,17 @@ def write_quarantine(
             received=written,
         )
     return StagedFile(target, "", count, target.stat().st_size)
+
+
+def dropped_rows(
+    broken: Iterator[tuple[int, list[str]]], text: TextFile, normalised: Normalised | None, *, lone_cr: bool
+) -> Iterator[Dropped]:
+    """All rows that are dropped, in the order of lines: those that break a rule, and the malformed ones."""
+    spans = normalised.spans if normalised else {}
+    rows = _broken_rows(broken, text, spans, lone_cr=lone_cr)
+    if normalised is not None and normalised.reasons:
+        return heapq.merge(rows, _malformed_rows(normalised))
+    return rows
 
 
 def _broken_rows(

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from lakehead.contract import Dialect
 from lakehead.etl.scan import MAX_LINE, MAX_RECORD
@@ -28,6 +28,9 @@ HEADER_AGAIN = "record: the header again"
 TOO_LONG = f"record: longer than {MAX_RECORD} characters"
 
 _READ = 1 << 16
+
+Encode: TypeAlias = Callable[[int, tuple[str, ...]], str]
+"""How the clean copy writes a record that Python had to parse, from its line and its fields; ends with LF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,9 @@ class Record:
 class Normalised:
     """What the careful reader made of a file.
 
-    `clean` holds the good records as strict CSV in the file's own dialect, LF, with the line number as first field and
-    no header. `bad` holds line, reason and text of the others, comma and double quote. `spans` maps the first line
+    `clean` holds the good records, LF, with the line number as first field and no header: in the file's own delimiter
+    where a line is a record, else as `encode` wrote them (strict CSV in the file's own dialect, unless told
+    otherwise). `bad` holds line, reason and text of the others, comma and double quote. `spans` maps the first line
     of each good record of several lines to the number of its lines. `first_bad` is each reason's first line.
     """
 
@@ -130,7 +134,9 @@ class RecordReader:
             self.line -= 1
 
 
-def normalise(text: TextFile, dialect: Dialect, header: Record | None, width: int, work: Path) -> Normalised:
+def normalise(
+    text: TextFile, dialect: Dialect, header: Record | None, width: int, work: Path, encode: Encode | None = None
+) -> Normalised:
     """Part good records from bad ones, in constant memory.
 
     `header` is what was read as such and is skipped, with the lines before it; later records equal to it are bad.
@@ -144,7 +150,8 @@ def normalise(text: TextFile, dialect: Dialect, header: Record | None, width: in
         reader = RecordReader(lines, dialect)
         while header is not None and reader.line < header.end - 1 and reader.next_line():
             pass
-        _Normaliser(reader, header.fields if header else None, width, result, clean, bad).run()
+        fields = header.fields if header else None
+        _Normaliser(reader, fields, width, result, clean, bad, encode or _as_csv(dialect)).run()
     return result
 
 
@@ -157,17 +164,11 @@ class _Normaliser:
         result: Normalised,
         clean: TextIO,
         bad: TextIO,
+        encode: Encode,
     ) -> None:
         self.reader, self.header, self.width, self.result, self.clean = reader, header, width, result, clean
         self.out: list[str] = []
-        dialect = reader.dialect
-        self.writer = csv.writer(
-            SimpleNamespace(write=self.out.append),
-            delimiter=dialect.delimiter,
-            quotechar=dialect.quote,
-            quoting=csv.QUOTE_ALL,
-            lineterminator="\n",
-        )
+        self.encode = encode
         self.bad = csv.writer(bad, quoting=csv.QUOTE_ALL, lineterminator="\n")
 
     def run(self) -> None:
@@ -202,7 +203,7 @@ class _Normaliser:
 
     def _pass(self, record: Record) -> None:
         assert record.fields is not None
-        self.writer.writerow((record.line, *record.fields))
+        self.out.append(self.encode(record.line, record.fields))
         if record.end - record.line > 1:
             self.result.spans[record.line] = record.end - record.line
 
@@ -216,6 +217,23 @@ class _Normaliser:
         self.clean.writelines(self.out)
         self.result.good += len(self.out)
         self.out.clear()
+
+
+def _as_csv(dialect: Dialect) -> Encode:
+    written: list[str] = []
+    writer = csv.writer(
+        SimpleNamespace(write=written.append),
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote,
+        quoting=csv.QUOTE_ALL,
+        lineterminator="\n",
+    )
+
+    def encode(line: int, fields: tuple[str, ...]) -> str:
+        writer.writerow((line, *fields))
+        return written.pop()
+
+    return encode
 
 
 def _bare(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from lakehead.contract import sql
 from lakehead.errors import Busy, LakeheadError, StorageUnavailable, TerminalError
+from lakehead.etl.faults import FULL, disk_explained, disk_full, first_line
 from lakehead.etl.place import Place
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-_FULL = "No space left on device"
 
 
 class Sessions:
@@ -77,43 +75,30 @@ def explained(place: Place, memory_limit: str) -> Iterator[None]:
     """Turn what DuckDB and the file system raise into errors that say what to do next."""
     import duckdb
 
-    try:
-        yield
-    except LakeheadError:
-        raise
-    except duckdb.OutOfMemoryException as error:
-        if _FULL in str(error) or "max_temp_directory_size" in str(error):
-            raise _disk_full(place) from error
-        raise Busy(
-            f"the load needs more memory than its limit of {memory_limit}",
-            hint="Raise the engine's memory_limit, or run fewer loads at once.",
-            **place.where,
-        ) from error
-    except duckdb.IOException as error:
-        if _FULL in str(error):
-            raise _disk_full(place) from error
-        raise StorageUnavailable(
-            f"reading or writing failed: {_first_line(error)}", hint="Check the disk, then try again.", **place.where
-        ) from error
-    except duckdb.Error as error:
-        raise TerminalError(
-            f"DuckDB refused the contract's query: {_first_line(error)}",
-            hint="This is a fault of Lakehead or of an expression in the contract; please report it.",
-            **place.where,
-        ) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _disk_full(place) from error
-        raise StorageUnavailable(
-            f"reading or writing failed: {error}", hint="Check the disk, then try again.", **place.where
-        ) from error
-
-
-def _disk_full(place: Place) -> StorageUnavailable:
-    return StorageUnavailable(
-        "the disk is full", hint="Free some space; the load is tried again and loses nothing.", **place.where
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    with disk_explained(place):
+        try:
+            yield
+        except LakeheadError:
+            raise
+        except duckdb.OutOfMemoryException as error:
+            if FULL in str(error) or "max_temp_directory_size" in str(error):
+                raise disk_full(place) from error
+            raise Busy(
+                f"the load needs more memory than its limit of {memory_limit}",
+                hint="Raise the engine's memory_limit, or run fewer loads at once.",
+                **place.where,
+            ) from error
+        except duckdb.IOException as error:
+            if FULL in str(error):
+                raise disk_full(place) from error
+            raise StorageUnavailable(
+                f"reading or writing failed: {first_line(str(error))}",
+                hint="Check the disk, then try again.",
+                **place.where,
+            ) from error
+        except duckdb.Error as error:
+            raise TerminalError(
+                f"DuckDB refused the contract's query: {first_line(str(error))}",
+                hint="This is a fault of Lakehead or of an expression in the contract; please report it.",
+                **place.where,
+            ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,50 +11,18 @@ from typing import TYPE_CHECKING
 
 from lakehead.contract import sql
 from lakehead.contract.plan import OutputColumn
-from lakehead.errors import TooLarge
 from lakehead.etl.base import StagedFile
+from lakehead.etl.folders import Partitions, folder_of, rows_per_file
 from lakehead.etl.place import Place
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MAX_PARTITIONS = 10_000
-"""How many partitions the rows of one file may fall into."""
-TEXT_PER_FILE = 512 << 20
-"""About how many bytes of CSV text go into one Parquet file: a quarter of it or less remains."""
 ROWS_ORDERED = 1 << 20
 """How many rows are ordered at once, unless one partition has more."""
 _BATCHES_AT_ONCE = 2
-DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 # Version 1 pages, for Spark 3.5 cannot read all encodings of version 2.
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v1, ROW_GROUP_SIZE 122880"
-
-# Hive's escapePathName, which Spark shares: control characters and these.
-_ESCAPED = frozenset("\"#%'*/:=?\\{[]^\x7f") | frozenset(map(chr, range(1, 32)))
-_LONGEST_NAME = 255
-
-
-def hive_path(names: Sequence[str], values: Sequence[str | None]) -> str:
-    """The folder of a partition, `order_date=2025-01-01/shop=a%2Fb`; `""` where there are no columns."""
-    return "/".join(f"{escape(name)}={escape(value)}" for name, value in zip(names, values, strict=True))
-
-
-def escape(value: str | None) -> str:
-    """A value in a folder's name, as Hive and Spark write it."""
-    if value is None or value == "":
-        return DEFAULT_PARTITION
-    return "".join(f"%{ord(letter):02X}" if letter in _ESCAPED else letter for letter in value)
-
-
-def refuse_too_many_partitions(count: int, keys: Sequence[str], place: Place) -> None:
-    """Raise TooLarge where one file's rows would make a folder for almost every row."""
-    if count > MAX_PARTITIONS:
-        raise TooLarge(
-            f"the rows fall into more than {MAX_PARTITIONS} partitions",
-            hint="Partition by a column with fewer values, or split the file.",
-            **place.where,
-            column=", ".join(keys),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +39,7 @@ class Accepted:
     line: str
     columns: tuple[OutputColumn, ...]
     keys: tuple[str, ...]
-    partitions: tuple[tuple[tuple[str | None, ...], int], ...]
+    partitions: Partitions
     text_bytes: int
     in_order: bool
 
@@ -144,14 +112,14 @@ def _write_batch(
 def _batches(rows: Accepted, place: Place) -> list[_Batch]:
     """Cut the partitions into batches that fit into memory when they are ordered; sorting them all would spill."""
     total = sum(count for _, count in rows.partitions)
-    per_file = max(122_880, TEXT_PER_FILE * total // max(rows.text_bytes, 1))
+    per_file = rows_per_file(total, rows.text_bytes)
     whole = any(None in values for values, _ in rows.partitions)
     batches: list[_Batch] = []
     for values, count in rows.partitions:
         key = values[0] if values else None
         if not batches or not (whole or batches[-1].most == key or batches[-1].rows + count <= ROWS_ORDERED):
             batches.append(_Batch(len(batches), key, key))
-        batch, partition = batches[-1], _folder(rows.keys, values, place)
+        batch, partition = batches[-1], folder_of(rows.keys, values, place)
         for number, start in enumerate(range(0, count, per_file)):
             batch.slices.append(_Slice(partition, number, batch.rows + start, min(per_file, count - start)))
         batch.most, batch.rows = key, batch.rows + count
@@ -163,18 +131,6 @@ def _within(batch: _Batch, rows: Accepted) -> str:
     column = next(column for column in rows.columns if column.name == rows.keys[0])
     least, most = (f"CAST({sql.text(value or '')} AS {column.type})" for value in (batch.least, batch.most))
     return f"{sql.name(column.name)} BETWEEN {least} AND {most}"
-
-
-def _folder(keys: Sequence[str], values: Sequence[str | None], place: Place) -> str:
-    partition = hive_path(keys, values)
-    if any(len(part.encode()) > _LONGEST_NAME for part in partition.split("/")):
-        raise TooLarge(
-            "a partition's value is too long for the name of a folder",
-            hint="Limit the column's length in the contract (maxLength), or do not partition by it.",
-            **place.where,
-            received=partition[:100] + "...",
-        )
-    return partition
 
 
 def _copy_slice(connection: DuckDBPyConnection, query: str, target: Path, item: _Slice) -> StagedFile:
