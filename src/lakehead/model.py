@@ -16,6 +16,10 @@ Json: TypeAlias = Any
 """A JSON value: None, bool, int, float, str, list or dict of them."""
 
 
+REPLAY = "Replay"
+"""The reason of an event that loads a version again."""
+
+
 class Zone(StrEnum):
     """Where in the lake an object is."""
 

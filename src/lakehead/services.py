@@ -13,11 +13,11 @@ from datetime import timedelta
 from lakehead.catalog import Catalog, Crawlers
 from lakehead.contract import Contract
 from lakehead.errors import BucketNotFound, CrawlerNotFound, CrawlerRunning, ObjectNotFound, UsageError
-from lakehead.etl.base import Engine, JobRequest
+from lakehead.etl.base import Engine
 from lakehead.etl.job import run_job
-from lakehead.events import REPLAY
+from lakehead.etl.request import job_request
 from lakehead.logs import log_context
-from lakehead.model import Json, ObjectVersion, Zone, iso, utc_now
+from lakehead.model import Json, Zone, iso, utc_now
 from lakehead.notify import Notifier
 from lakehead.storage import ObjectStore
 from lakehead.workflow.types import TaskError, TaskHandler, TaskRequest
@@ -29,9 +29,6 @@ GET_CRAWLER = "arn:aws:states:::aws-sdk:glue:getCrawler"
 START_CRAWLER = "arn:aws:states:::aws-sdk:glue:startCrawler"
 START_JOB_RUN = "arn:aws:states:::glue:startJobRun.sync"
 PUBLISH = "arn:aws:states:::sns:publish"
-
-ABSENT = "-"
-"""What the workflow passes for an event field that was absent: a Glue argument cannot be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,27 +146,6 @@ class Services:
             attributes={**attributes, "execution": request.execution},
         )
         return {"MessageId": message_id}
-
-
-def job_request(arguments: Mapping[str, str], *, attempt: str) -> JobRequest:
-    """A job's arguments, `--source_bucket` and so on, as a request. Raises UsageError for one that is missing."""
-
-    def value(name: str) -> str:
-        if name not in arguments:
-            raise UsageError("the job misses an argument", argument=name)
-        text = str(arguments[name])
-        return "" if text == ABSENT else text
-
-    source = ObjectVersion(
-        value("--source_bucket"),
-        value("--source_key"),
-        etag=value("--source_etag"),
-        sequencer=value("--sequencer"),
-        version_id=value("--source_version_id"),
-    )
-    return JobRequest(
-        value("--dataset"), source, value("--execution"), attempt, force=arguments.get("--reason") == REPLAY
-    )
 
 
 def _range(request: TaskRequest) -> slice:

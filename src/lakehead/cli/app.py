@@ -26,7 +26,8 @@ COMMANDS = {
     "verify": (_AT + "verify", "Prove the lake's invariants; mend what a crash left."),
     "doctor": (_AT + "doctor", "Check the machine and the lake."),
     "notifications": (_AT + "notifications", "What was announced: list, retry."),
-    "workflow": (_AT + "workflow", "Workflow documents: validate, graph, run."),
+    "workflow": (_AT + "workflow", "Workflow documents: validate, test, run, graph."),
+    "package": (_AT + "package", "What a deployment uploads: the Glue job's bundle."),
     "config": (_AT + "config", "The settings, and where each comes from."),
 }
 

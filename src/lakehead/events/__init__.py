@@ -7,11 +7,10 @@ from lakehead.events.pattern import EventPattern
 from lakehead.events.reconcile import Reconciled, reconcile
 from lakehead.events.rules import DatasetRule, dataset_of
 from lakehead.events.schema import Recorded, RecordedEvent
-from lakehead.events.store import REPLAY, EventStore
+from lakehead.events.store import EventStore
 from lakehead.events.watch import ZoneWatcher
 
 __all__ = [
-    "REPLAY",
     "DatasetRule",
     "EventPattern",
     "EventStore",

@@ -25,12 +25,9 @@ from lakehead.events.schema import (
     identity,
     to_row,
 )
-from lakehead.model import ObjectCreated, ObjectVersion, iso, sequencer_order, utc_now
+from lakehead.model import REPLAY, ObjectCreated, ObjectVersion, iso, sequencer_order, utc_now
 from lakehead.sqlite import Database
 from lakehead.storage import ObjectInfo
-
-REPLAY = "Replay"
-"""The reason of an event that loads a version again."""
 
 LOOK_SECONDS = 0.5
 """How often a waiting dispatcher looks for what another process recorded."""

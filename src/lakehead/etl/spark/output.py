@@ -11,6 +11,7 @@ from lakehead.contract.model import Contract
 from lakehead.etl.base import StagedFile
 from lakehead.etl.folders import folder_of, rows_per_file
 from lakehead.etl.quarantine import Dropped
+from lakehead.etl.spark.footer import sort_encodings
 from lakehead.etl.spark.ground import Ground
 from lakehead.etl.spark.layout import PlannedFile, plan_files, with_file
 from lakehead.etl.spark.runtime import SPLIT_BYTES
@@ -71,7 +72,9 @@ def _taken(
     for index, file in enumerate(files):
         tally.demand("other rows were written than were accepted", file.rows, counts.get(index, 0))
         path = target / folders[file.values] / f"{file.number}.parquet"
-        yield StagedFile(path, folders[file.values], file.rows, ground.take("data", found[index], path))
+        size = ground.take("data", found[index], path)
+        sort_encodings(path)
+        yield StagedFile(path, folders[file.values], file.rows, size)
 
 
 def write_quarantine(
@@ -102,4 +105,6 @@ def write_quarantine(
         "other rows were quarantined than were refused", count, session.read.schema("line bigint").parquet(uri).count()
     )
     (written,) = ground.written("quarantine")
-    return StagedFile(target, "", count, ground.take("quarantine", written, target))
+    size = ground.take("quarantine", written, target)
+    sort_encodings(target)
+    return StagedFile(target, "", count, size)

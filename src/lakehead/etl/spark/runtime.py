@@ -21,6 +21,8 @@ from lakehead.etl.faults import first_line
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+SUBMITTED = "submitted"
+"""The master of a Spark that was started with this process, by spark-submit or AWS Glue."""
 SPLIT_BYTES = 32 << 20
 """How much of a file one task reads."""
 _OUT_OF_MEMORY = 52
@@ -82,6 +84,16 @@ class SparkSettings:
     temp_dir: Path | None = None
 
 
+def submitted_master() -> str | None:
+    """The master that this process was submitted to; None where it was not submitted to a Spark."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return None
+    from pyspark import SparkConf, SparkContext
+
+    SparkContext._ensure_initialized()
+    return str(SparkConf().get("spark.master", "local[*]"))
+
+
 class Runtime:
     """A running Spark with a scratch folder of a plain name, gone with it."""
 
@@ -91,7 +103,7 @@ class Runtime:
         self._remove = weakref.finalize(self, shutil.rmtree, self.scratch, ignore_errors=True)
         self.log = self.scratch / "spark.log"
         try:
-            self._gateway, self._root = self._start()
+            self._gateway, self._root = self._join() if settings.master == SUBMITTED else self._start()
         except BaseException:
             self._remove()
             raise
@@ -115,8 +127,8 @@ class Runtime:
     @property
     def exit_code(self) -> int | None:
         """How Spark's process ended; None while it runs."""
-        code: int | None = self._gateway.proc.poll()
-        return code
+        process: subprocess.Popen[bytes] | None = self._gateway.proc
+        return None if process is None else process.poll()
 
     @property
     def ran_out_of_memory(self) -> bool:
@@ -133,12 +145,15 @@ class Runtime:
         with warnings.catch_warnings(), contextlib.suppress(Exception):
             warnings.simplefilter("ignore")  # of a process that is gone already
             self._root.stop()
+        process: subprocess.Popen[bytes] | None = self._gateway.proc
+        if process is None:  # it is not ours to end
+            self._remove()
+            return
         with contextlib.suppress(Exception):
             self._gateway.shutdown()
         # What stop() forgets where the process died under it, and what else would keep the next one from starting.
         SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
         SparkSession._instantiatedSession = None
-        process: subprocess.Popen[bytes] = self._gateway.proc
         with contextlib.suppress(OSError):
             if process.stdin:
                 process.stdin.close()  # Spark's process ends with this pipe
@@ -148,6 +163,13 @@ class Runtime:
             process.kill()
             process.wait()
         self._remove()
+
+    def _join(self) -> tuple[Any, SparkSession]:
+        """The Spark that this process was submitted to, with what decides a value set on its sessions."""
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.builder.getOrCreate()
+        return session.sparkContext._gateway, session
 
     def _start(self) -> tuple[Any, SparkSession]:
         try:

@@ -1,0 +1,133 @@
+"""The Glue job: loads exactly one version of one object by its contract, and commits its rows.
+
+Glue starts it as `spark-submit <script> --name value ...`, with arguments of its own among ours. It needs no awsglue.
+Logs are JSON lines on stdout, with the execution in every line; a failure ends the process with one line on stderr,
+which Glue gives as the job run's ErrorMessage, and so as the cause of the workflow's States.TaskFailed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lakehead.aws.ground import bucket_ground
+from lakehead.contract import Contract, load_contract
+from lakehead.errors import LakeheadError, UsageError
+from lakehead.etl.base import JobRequest
+from lakehead.etl.job import run_job
+from lakehead.etl.request import job_request
+from lakehead.etl.spark.engine import SparkEngine
+from lakehead.etl.spark.ground import local_ground
+from lakehead.logs import json_handler, log_context
+from lakehead.storage.base import ObjectStore
+from lakehead.storage.s3 import S3Store
+
+log = logging.getLogger(__name__)
+
+NAMES = (
+    "dataset", "environment", "execution", "reason", "sequencer", "source_bucket", "source_etag", "source_key",
+    "source_version_id",
+)  # fmt: skip
+"""The arguments that the workflow gives (`ingest.asl.json`, RunJob)."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the job, and end the process: with 0, or with 1 and a one-line cause on stderr."""
+    arguments = _parsed(sys.argv[1:] if argv is None else argv)
+    handler = json_handler(logging.StreamHandler(sys.stdout))
+    logger = logging.getLogger("lakehead")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False
+    where = {"execution": arguments.execution, "dataset": arguments.dataset}
+    try:
+        with log_context(**where, object=f"s3://{arguments.source_bucket}/{arguments.source_key}"):
+            _run(arguments)
+    except LakeheadError as error:
+        sys.exit(f"{error.name}: {one_line(str(error))}")
+    except Exception as error:
+        log.exception("the job failed")
+        sys.exit(f"{type(error).__name__}: {one_line(str(error))}")
+    finally:
+        logger.removeHandler(handler)
+
+
+def one_line(text: str) -> str:
+    """A message without line breaks, no longer than a job run's ErrorMessage is of use."""
+    return " ".join(text.split())[:1000]
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The job's arguments; those that Glue itself passes (`--JOB_NAME`, `--TempDir`, `--enable-metrics`) are left."""
+    parser = argparse.ArgumentParser(prog="lakehead-glue-job", allow_abbrev=False)
+    for name in NAMES:
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--processed_bucket", required=True)
+    parser.add_argument("--contracts", required=True, help="s3://bucket/prefix/ of <dataset>.odcs.yaml")
+    parser.add_argument("--JOB_RUN_ID", default="")
+    parser.add_argument("--endpoint_url", default="", help="another S3-compatible server, for tests")
+    parser.add_argument("--master", default="", help="Spark's master where nobody submitted the job")
+    parser.add_argument("--memory_limit", default="2GB", help="Spark's heap, there")
+    known, _ = parser.parse_known_args(argv)
+    return known
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    store = S3Store(endpoint_url=arguments.endpoint_url)
+    given = {f"--{name}": getattr(arguments, name) for name in NAMES}
+    request = job_request(given, attempt=_attempt(arguments))
+    with tempfile.TemporaryDirectory(prefix="lakehead-job-") as folder:
+        contract = _contract(store, arguments.contracts, request.dataset, Path(folder))
+        with closing(_engine(arguments, store, request)) as engine:
+            outcome = run_job(
+                request,
+                contract=contract,
+                engine=engine,
+                raw=store,
+                processed=store,
+                processed_bucket=arguments.processed_bucket,
+            )
+    record = outcome.record
+    for warning in record.warnings:
+        log.warning("%s", warning)
+    counts = {name: getattr(record, name) for name in ("rows_read", "rows_committed", "rows_quarantined")}
+    log.info("the job is done: %s", outcome.outcome, extra={"commit_key": outcome.commit_key, **counts})
+
+
+def _attempt(arguments: argparse.Namespace) -> str:
+    """A name for this try's staged files: the run's, or one that nobody else has."""
+    run = arguments.JOB_RUN_ID or f"{os.getpid()}-{os.urandom(4).hex()}"
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in run)[:80]
+
+
+def _engine(arguments: argparse.Namespace, store: ObjectStore, request: JobRequest) -> SparkEngine:
+    """Spark as it was submitted, or one of our own on this machine, which sees this machine's disk."""
+    from lakehead.etl.spark.runtime import SUBMITTED, submitted_master
+
+    master = submitted_master()
+    if master is None:
+        return SparkEngine(master=arguments.master or "local[*]", memory_limit=arguments.memory_limit)
+    if master.startswith("local"):
+        return SparkEngine(master=SUBMITTED, ground=local_ground)
+    ground = bucket_ground(store, arguments.processed_bucket, request.attempt)
+    return SparkEngine(master=SUBMITTED, ground=ground)
+
+
+def _contract(store: ObjectStore, address: str, dataset: str, folder: Path) -> Contract:
+    """The dataset's contract out of the bucket of contracts."""
+    parts = urlsplit(address)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise UsageError("--contracts is an address such as s3://bucket/contracts/", received=address)
+    prefix = parts.path.strip("/")
+    key = f"{prefix}/{dataset}.odcs.yaml" if prefix else f"{dataset}.odcs.yaml"
+    path = folder / "contracts" / f"{dataset}.odcs.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(store.get(parts.netloc, key))
+    return load_contract(path)
