@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -167,7 +168,18 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("name", NASTY)
+SHARED = [name for name, (lines, _, dropped) in NASTY.items() if "\r" not in lines and OPEN not in str(dropped)]
+"""Those that no open quote and no line end of their own can carry into each other: they may stand in one file."""
+ALONE = [name for name in NASTY if name not in SHARED]
+# A load by Spark takes a second, so it gets one by one what has to be alone, and all the others in one file.
+one_by_one = pytest.mark.parametrize("engine", ["duckdb", "duckdb-careful"], indirect=True)
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [*itertools.product(["duckdb", "duckdb-careful"], NASTY), *(("spark", name) for name in ALONE)],
+    indirect=["engine"],
+)
 def test_nasty_lines(load: Callable[..., Any], name: str) -> None:
     lines, rows, quarantine = NASTY[name]
     loaded = load(f"{HEADER}\n{A}\n{lines}\n{Z}\n")
@@ -175,7 +187,7 @@ def test_nasty_lines(load: Callable[..., Any], name: str) -> None:
     assert loaded.rows == [A_ROW, *rows, Z_ROW]
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "duckdb-careful"], indirect=True)
+@one_by_one
 @pytest.mark.parametrize("name", [name for name in NASTY if "\r" not in NASTY[name][0]])
 def test_nasty_lines_with_crlf(load: Callable[..., Any], name: str) -> None:
     lines, rows, quarantine = NASTY[name]
@@ -185,7 +197,7 @@ def test_nasty_lines_with_crlf(load: Callable[..., Any], name: str) -> None:
     assert loaded.rows == [A_ROW, *expected, Z_ROW]
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "duckdb-careful"], indirect=True)
+@one_by_one
 @pytest.mark.parametrize("name", [n for n in NASTY if not {"\n", "\r"} & set(NASTY[n][0].strip())])
 def test_nasty_lines_with_lone_cr(load: Callable[..., Any], name: str) -> None:
     lines, rows, quarantine = NASTY[name]
@@ -194,11 +206,10 @@ def test_nasty_lines_with_lone_cr(load: Callable[..., Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_all_nasty_lines_in_one_file(load: Callable[..., Any], end: str) -> None:
-    """Those that no open quote can carry into each other. A load by Spark takes a second, hence not each alone."""
+def test_nasty_lines_in_one_file(load: Callable[..., Any], end: str) -> None:
     text, rows, quarantine, line = f"{HEADER}\n", [], [], 2
-    for lines, good_rows, dropped in NASTY.values():
-        if "\r" in lines or (end == "\r" and "\n" in lines) or any(OPEN in reasons for *_, reasons in dropped):
+    for lines, good_rows, dropped in (NASTY[name] for name in SHARED):
+        if end == "\r" and "\n" in lines.strip():
             continue
         text += f"{A}\n{lines}\n"
         rows += [A_ROW, *(tuple(c.replace("\n", end) if isinstance(c, str) else c for c in one) for one in good_rows)]
@@ -210,6 +221,7 @@ def test_all_nasty_lines_in_one_file(load: Callable[..., Any], end: str) -> None
     assert len(rows) >= 50
 
 
+@one_by_one
 @pytest.mark.parametrize(("column", "value", "reason"), REFUSED, ids=[f"{c}={v}" for c, v, _ in REFUSED])
 def test_refused_values(load: Callable[..., Any], column: str, value: str, reason: str) -> None:
     cells = dict(zip(HEADER.split(","), good("x").split(","), strict=True)) | {column: value}
@@ -219,6 +231,15 @@ def test_refused_values(load: Callable[..., Any], column: str, value: str, reaso
     ((line, kept, reasons),) = loaded.quarantine
     assert (line, kept) == (3, text)
     assert reasons == [MANY] if "," in value else (len(reasons) == 1 and reasons[0].startswith(f"{column}: {reason}"))
+
+
+def test_refused_values_in_one_file(load: Callable[..., Any]) -> None:
+    rows = [dict(zip(HEADER.split(","), good("x").split(","), strict=True)) | {name: v} for name, v, _ in REFUSED]
+    loaded = load("\n".join([HEADER, A, *(",".join(row.values()) for row in rows), Z]) + "\n")
+    assert loaded.rows == [A_ROW, Z_ROW]
+    for (column, value, reason), (line, _, reasons) in zip(REFUSED, loaded.quarantine, strict=True):
+        assert line == loaded.quarantine[0][0] + REFUSED.index((column, value, reason))
+        assert reasons == [MANY] if "," in value else reasons[0].startswith(f"{column}: {reason}")
 
 
 def test_every_reason_of_a_row_is_told_and_counted(load: Callable[..., Any]) -> None:

