@@ -5,10 +5,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test lint pytest bench lock clean
+.PHONY: help setup demo test lint pytest bench scale lock clean
 
 help:
-	@echo "make demo | test | lint | bench | lock | clean"
+	@echo "make demo | test | lint | bench | scale | lock | clean"
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ pytest: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# Half an hour: 5 GB and 5,000 partitions by both engines, within 4 GB of memory.
+scale: $(READY)
+	$(BIN)/python -m benchmarks.scale
 
 # Pins every dependency, on every platform and Python this project runs on, with hashes.
 lock: $(READY)
