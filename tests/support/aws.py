@@ -136,7 +136,7 @@ def running(folder: Path, job_python: Path = PYTHON) -> Iterator[Emulator]:
         _wait_until_ready(process, found)
         yield found
     finally:
-        process.terminate()
+        process.kill()  # all of its state is the test's, so there is nothing to end in order
         process.wait(20)
 
 

@@ -11,7 +11,7 @@ from hypercorn.config import Config
 from ministack.app import app
 from ministack.core import tls
 
-from support.emulator import authority, crawler, events, jobs, states
+from support.emulator import authority, crawler, events, jobs, memory, states
 
 
 def main() -> None:
@@ -23,6 +23,7 @@ def main() -> None:
         authority.Endpoint(f"https://{host}:{os.environ['EMULATOR_TLS_PORT']}", folder / "ca.pem"), folder / "calls.jsonl"
     )
     states.install(folder / "lost-answers.json")
+    memory.install()
     events.install()
     crawler.install()
     jobs.install(folder / "jobs", os.environ["EMULATOR_JOB_PYTHON"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 import json
 import logging
 import threading
@@ -22,15 +23,17 @@ _versions: dict[tuple[str, str, str], str] = {}
 def install() -> None:
     """Start state machines by StartExecution, as the target's role."""
     invoke, fire = eventbridge._invoke_target, s3._fire_s3_event
+    parameters = inspect.signature(fire)
 
     def invoke_target(target: dict[str, Any], *rest: Any, **more: Any) -> Any:
         _role.set(target.get("RoleArn", ""))
         return invoke(target, *rest, **more)
 
-    def fire_s3_event(bucket_name: str, key: str, event_name: str, **more: Any) -> Any:
-        if more.get("version_id"):
-            _versions[bucket_name, key, str(more.get("sequencer"))] = more["version_id"]
-        return fire(bucket_name, key, event_name, **more)
+    def fire_s3_event(*given: Any, **more: Any) -> Any:
+        told = parameters.bind(*given, **more).arguments
+        if told.get("version_id"):
+            _versions[told["bucket_name"], told["key"], str(told.get("sequencer"))] = told["version_id"]
+        return fire(*given, **more)
 
     eventbridge._invoke_target, s3._fire_s3_event = invoke_target, fire_s3_event
     eventbridge._dispatch_to_stepfunctions = dispatch

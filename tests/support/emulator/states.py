@@ -27,13 +27,20 @@ _role: contextvars.ContextVar[str] = contextvars.ContextVar("role")
 
 def install(lost_answers: Path) -> None:
     """Take over the integrations that the shipped workflow names."""
-    execute_task = stepfunctions._execute_task
+    execute_task, evaluate = stepfunctions._execute_task, stepfunctions._evaluate_rule
+
+    def evaluate_rule(rule: Any, data: Any, ctx: Any = None) -> Any:
+        # ministack takes no operator such as TimestampGreaterThanEqualsPath for what it is, and answers false.
+        for operator in [name for name in rule if name.startswith("Timestamp") and name.endswith("Path")]:
+            value = stepfunctions._resolve_path_or_ctx(rule[operator], data, ctx)
+            rule = {"Variable": rule["Variable"], operator.removesuffix("Path"): value}
+        return evaluate(rule, data, ctx)
 
     def as_role(state_def: Any, raw_input: Any, execution: Any, ctx: Any) -> Any:
         _role.set(stepfunctions._state_machines[execution["stateMachineArn"]]["roleArn"])
         return execute_task(state_def, raw_input, execution, ctx)
 
-    stepfunctions._execute_task = as_role
+    stepfunctions._execute_task, stepfunctions._evaluate_rule = as_role, evaluate_rule
     stepfunctions._SERVICE_DISPATCH.update(
         {
             "arn:aws:states:::aws-sdk:s3:getObject": lambda _, request: call("s3", "getObject", request),
