@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -176,6 +176,11 @@ def _wait_until_ready(process: subprocess.Popen[bytes], emulator: Emulator) -> N
     until("the emulator", healthy, seconds=READY_SECONDS)
 
 
-def csv_bytes(text: str) -> io.BytesIO:
-    """A file to upload."""
-    return io.BytesIO(text.encode())
+def with_files(lake_dir: Path, copy: Path, files: dict[str, str]) -> Path:
+    """A copy of a lake with other files in it."""
+    shutil.copytree(lake_dir, copy)
+    for name, text in files.items():
+        path = copy / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return copy

@@ -53,7 +53,7 @@ class Terraform:
     environment: dict[str, str]
     variables: dict[str, Any] = field(default_factory=dict)
 
-    def run(self, *arguments: str, codes: tuple[int, ...] = (0,), timeout: float = APPLY_SECONDS) -> str:
+    def run(self, *arguments: str, code: int = 0, with_errors: bool = False, timeout: float = APPLY_SECONDS) -> str:
         """What a command writes to stdout. Fails the test where it ends with another code."""
         done = subprocess.run(
             ["terraform", *arguments],
@@ -63,8 +63,8 @@ class Terraform:
             text=True,
             timeout=timeout,
         )
-        assert done.returncode in codes, f"terraform {' '.join(arguments)}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-        return done.stdout
+        assert done.returncode == code, f"terraform {' '.join(arguments)}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        return done.stdout + done.stderr if with_errors else done.stdout
 
     def init(self) -> None:
         """Fetch the provider; skips the test where it is neither on this machine nor to be had."""

@@ -1,7 +1,7 @@
 """Who may do what: clients that call as a role, and a record of every call that a role or user made.
 
 ministack checks a call against the policies of who signed it (AUTH=true). What it does not do is let a service take a role,
-and name Glue's resources as IAM does: a call on a table needs the table, its database and the catalog.
+and name the resources of Glue and Athena as IAM does: a call on a table needs the table, its database and the catalog.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import boto3
 from botocore.config import Config
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id
-from ministack.services import sts
+from ministack.services import athena, sts
 
 REGION = "us-east-1"
 
@@ -44,6 +44,8 @@ def install(endpoint: Endpoint, calls: Path) -> None:
         if service == "glue":
             action = headers.get("x-amz-target", "").rpartition(".")[2]
             return glue_arn(action, json.loads(body or b"{}"))
+        if service == "athena":
+            return athena_arn(json.loads(body or b"{}"))
         return str(named(service, method, path, headers, body, *rest))
 
     def enforce(access_key_id: str, iam_action: str, service: str, region: str, **more: Any) -> Any:
@@ -80,6 +82,16 @@ def glue_arn(action: str, request: dict[str, Any]) -> str:
     else:
         found = f"database/{name}" if action.endswith("Database") else "catalog"
     return f"arn:aws:glue:{REGION}:{get_account_id()}:{found}"
+
+
+def athena_arn(request: dict[str, Any]) -> str:
+    """The workgroup that a call is about; that of the query which it names where it names no workgroup."""
+    group = request.get("WorkGroup")
+    for name, store in (("QueryExecutionId", athena._executions), ("NamedQueryId", athena._named_queries)):
+        wanted = request.get(name) or next(iter(request.get(f"{name}s", ())), None)
+        if wanted in store:
+            group = store[wanted]["WorkGroup"]
+    return f"arn:aws:athena:{REGION}:{get_account_id()}:workgroup/{group}" if group else "*"
 
 
 def credentials(role_arn: str, name: str) -> dict[str, str]:
