@@ -47,7 +47,7 @@ emulator: $(EMULATOR) $(CHECKOV)
 
 # On a real account: says what it will do, asks, and takes down what it made.
 verify-aws: $(READY)
-	@$(BIN)/python infra/verify_aws.py
+	@$(BIN)/python infra/verify_aws.py $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

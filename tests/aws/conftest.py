@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from support import aws
 from support.deployed import Deployment
 from support.terraform import ROOT, SALES, Terraform, terraform_in
@@ -55,7 +54,7 @@ def lake_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lakehead's wheel in a zip of wheels. The packaged bundle takes its place here, and its script that of `script`."""
+    """Lakehead's wheel in a zip of wheels. The packaged bundle takes its place here, and its script below."""
     folder = tmp_path_factory.mktemp("bundle")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support import aws
+from support.deployed import Deployment
+from support.terraform import SALES
+from test_ingest_workflow import lint
 
 from lakehead.catalog.targets import QUARANTINE_COLUMNS
 from lakehead.config import load_config
 from lakehead.contract import Contract, load_contracts
 from lakehead.events import DatasetRule
 from lakehead.pipeline import configure_values, configured, load_document
-from support import aws
-from support.deployed import Deployment
-from support.terraform import SALES
-from test_ingest_workflow import lint
 
 ENVIRONMENT = '[lake]\nname = "sales"\n[env.test]\nstorage = "s3"\npoll_seconds = 1\nsettle_seconds = 2\n'
 
@@ -65,7 +65,10 @@ def test_only_configures_result_differs_from_the_shipped_document(
         assert result == expected
         assert json.loads(rendered) == configured(load_document(config), expected)
         # Byte for byte, outside of the Result:
-        before, after = shipped.split('"Result": {\n        "environment"')[0], shipped.partition('"ResultPath": "$.config"')[2]
+        before, after = (
+            shipped.split('"Result": {\n        "environment"')[0],
+            shipped.partition('"ResultPath": "$.config"')[2],
+        )
         assert rendered.startswith(before) and rendered.endswith(after)
 
 
@@ -81,7 +84,10 @@ def test_rules_match_what_the_embedded_rules_match(deployment: Deployment, contr
     client = deployment.emulator.client("events")
     for dataset in contracts:
         name = deployment.lake["rules"][dataset]
-        assert json.loads(client.describe_rule(Name=name)["EventPattern"]) == DatasetRule(dataset, deployment.raw).pattern()
+        assert (
+            json.loads(client.describe_rule(Name=name)["EventPattern"])
+            == DatasetRule(dataset, deployment.raw).pattern()
+        )
         (target,) = client.list_targets_by_rule(Rule=name)["Targets"]
         assert target["Arn"] == deployment.lake["state_machines"][dataset]
         assert target["RetryPolicy"] == {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400}

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-from lakehead.model import object_id
 from support.aws import until
 from support.deployed import HEADER, Deployment
 from support.terraform import SALES
+
+from lakehead.model import object_id
 
 DAY = "2031-05-{:02}"
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-
 from support.aws import ACCOUNT, REGION
 from support.deployed import HEADER, Deployment
 from support.terraform import INFRA
@@ -61,8 +60,8 @@ ON_AWS_ONLY = {
         **dict.fromkeys(
             (
                 "glue:BatchGetPartition", "glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition",
-                "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "s3:AbortMultipartUpload", "s3:GetBucketLocation",
-                "s3:GetObject", "s3:ListBucket", "s3:PutObject",
+                "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "s3:AbortMultipartUpload",
+                "s3:GetBucketLocation", "s3:GetObject", "s3:ListBucket", "s3:PutObject",
             ),
             "Athena reads catalog and data, and writes results, with the rights of who asks; the emulator with its own",
         ),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from support.terraform import INFRA, ROOT, Terraform, terraform_in
 
 CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"
@@ -70,7 +69,9 @@ CHECKED_ELSEWHERE |= {"rules", "jobs", "force_destroy"}
 def test_every_variable_that_can_be_wrong_is_validated(module: Path) -> None:
     for name, body in blocks(module / "variables.tf", "variable").items():
         root_environment = module == INFRA and name == "environment"
-        if root_environment or name not in CHECKED_ELSEWHERE | ({"state_machines"} if module.name == "monitor" else set()):
+        if root_environment or name not in CHECKED_ELSEWHERE | (
+            {"state_machines"} if module.name == "monitor" else set()
+        ):
             assert "validation {" in body, f"{module.name}: {name}"
 
 
@@ -78,7 +79,17 @@ def checkov(folder: Path) -> dict[str, Any]:
     if not CHECKOV.exists():
         pytest.skip("needs checkov: make emulator")
     done = subprocess.run(
-        [str(CHECKOV), "--directory", str(folder), "--framework", "terraform", "--output", "json", "--quiet", "--compact"],
+        [
+            str(CHECKOV),
+            "--directory",
+            str(folder),
+            "--framework",
+            "terraform",
+            "--output",
+            "json",
+            "--quiet",
+            "--compact",
+        ],
         capture_output=True,
         text=True,
         timeout=240,

@@ -1,6 +1,6 @@
 """Stands in for the packaged Glue job: takes its arguments, loads by its contract, with DuckDB in place of Spark.
 
-Deployed by the tests as the job's script, with lakehead's wheel as its bundle; so everything around it is the real thing.
+Deployed by the tests as the job's script, with lakehead's wheel as its bundle, so everything around it is real.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def main(arguments: dict[str, str]) -> None:
     request = job_request(arguments, attempt=arguments["--JOB_RUN_ID"])
     with tempfile.TemporaryDirectory() as folder:
         store = S3Store(
-            endpoint_url=os.environ["AWS_ENDPOINT_URL"], region=os.environ["AWS_REGION"], staging=Path(folder) / "staging"
+            endpoint_url=os.environ["AWS_ENDPOINT_URL"],
+            region=os.environ["AWS_REGION"],
+            staging=Path(folder) / "staging",
         )
         contract = fetch_contract(store, arguments["--contract"], Path(folder), request.dataset)
         outcome = run_job(
@@ -43,7 +45,7 @@ def main(arguments: dict[str, str]) -> None:
         )
         if arguments["--metadata_sync"] == "direct":
             register(store, contract, outcome.record, arguments)
-    print(f"{outcome.outcome}: {outcome.record.rows_committed} rows")
+    sys.stdout.write(f"{outcome.outcome}: {outcome.record.rows_committed} rows\n")
 
 
 def fetch_contract(store: S3Store, address: str, folder: Path, dataset: str) -> Contract:

@@ -25,7 +25,7 @@ NOT_SEARCHED = {"proc", "sys", "dev", "run", "tmp"}
 
 @cache
 def mirror() -> Path | None:
-    """A folder laid out as a provider mirror that holds the AWS provider, found by its name near the root or at home."""
+    """A folder laid out as a provider mirror that holds the AWS provider, found by name at home or near the root."""
     for start in (Path.home(), Path("/")):
         for found in _folders(start, "registry.terraform.io", MIRROR_DEPTH):
             if any(found.glob("hashicorp/aws/*/*/terraform-provider-aws*")):

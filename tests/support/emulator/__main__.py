@@ -19,16 +19,15 @@ def main() -> None:
     folder, host = Path(os.environ["EMULATOR_FOLDER"]), "127.0.0.1"
     certificate, key = tls.resolve_tls_material()
     (folder / "ca.pem").write_bytes(Path(certificate).read_bytes())
-    authority.install(
-        authority.Endpoint(f"https://{host}:{os.environ['EMULATOR_TLS_PORT']}", folder / "ca.pem"), folder / "calls.jsonl"
-    )
+    secure = f"{host}:{os.environ['EMULATOR_TLS_PORT']}"
+    authority.install(authority.Endpoint(f"https://{secure}", folder / "ca.pem"), folder / "calls.jsonl")
     states.install(folder / "lost-answers.json")
     memory.install()
     events.install()
     crawler.install()
     jobs.install(folder / "jobs", os.environ["EMULATOR_JOB_PYTHON"])
     config = Config()
-    config.bind = [f"{host}:{os.environ['EMULATOR_TLS_PORT']}"]
+    config.bind = [secure]
     config.insecure_bind = [f"{host}:{os.environ['GATEWAY_PORT']}"]
     config.certfile, config.keyfile = certificate, key
     config.keep_alive_timeout = 75

@@ -1,7 +1,8 @@
 """Who may do what: clients that call as a role, and a record of every call that a role or user made.
 
-ministack checks a call against the policies of who signed it (AUTH=true). What it does not do is let a service take a role,
-and name the resources of Glue and Athena as IAM does: a call on a table needs the table, its database and the catalog.
+ministack checks a call against the policies of who signed it (AUTH=true). What it does not do is let a service take a
+role, and name the resources of Glue and Athena as IAM does: a call on a table needs the table, its database and the
+catalog.
 """
 
 from __future__ import annotations
