@@ -143,8 +143,6 @@ data "aws_iam_policy_document" "states" {
 }
 
 resource "aws_iam_role_policy" "states" {
-  #checkov:skip=CKV_AWS_290:Log deliveries and traces know neither resources nor conditions.
-  #checkov:skip=CKV_AWS_355:Log deliveries and traces know no resources.
   name   = "ingest"
   role   = aws_iam_role.states.id
   policy = data.aws_iam_policy_document.states.json
