@@ -5,10 +5,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test lint pytest bench scale lock clean
+# What tests/aws needs, each with pins of its own; only where Terraform is found.
+EMULATOR := .venv-emulator/.ready
+CHECKOV  := .venv-checkov/.ready
+AWS      := $(if $(shell command -v terraform),$(EMULATOR) $(CHECKOV))
+
+.PHONY: help setup demo test lint pytest emulator verify-aws bench scale lock clean
 
 help:
-	@echo "make demo | test | lint | bench | scale | lock | clean"
+	@echo "make demo | test | lint | emulator | verify-aws | bench | scale | lock | clean"
 
 setup: $(READY)
 
@@ -30,8 +35,19 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(READY)
+pytest: $(READY) $(AWS)
 	$(BIN)/pytest
+
+emulator: $(EMULATOR) $(CHECKOV)
+
+.venv-%/.ready: requirements/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# On a real account: says what it will do, asks, and takes down what it made.
+verify-aws: $(READY)
+	@$(BIN)/python infra/verify_aws.py $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -47,7 +63,11 @@ lock: $(READY)
 	  --extra aws --extra graph --extra jsonata --extra notify --extra spark --group dev --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-emit-index-url --generate-hashes \
 	  --no-header --extra aws --output-file src/lakehead/aws/glue-requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
+	  --extra aws --group emulator --output-file requirements/emulator.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
+	  --group pyproject.toml:checkov --output-file requirements/checkov.txt
 
 clean:
-	rm -rf $(VENV) build dist demo-lake .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-emulator .venv-checkov build dist demo-lake .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

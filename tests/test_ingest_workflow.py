@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from lakehead.errors import DefinitionError
-from lakehead.workflow import load_definition
+from lakehead.model import Json
+from lakehead.pipeline import configured
+from lakehead.workflow import execute, load_definition
 
 DOCUMENT = files("lakehead.examples") / "sales" / "workflow" / "ingest.asl.json"
 
@@ -86,3 +88,38 @@ def test_retries_name_transient_errors_only(document: dict[str, Any]) -> None:
         assert not {"States.ALL", "States.TaskFailed"} & set(retrier["ErrorEquals"])
         assert retrier["JitterStrategy"] == "FULL"
         assert retrier["BackoffRate"] > 1
+
+
+@pytest.mark.parametrize(("metadata_sync", "crawls"), [("crawler", 2), ("direct", 0)])
+def test_direct_metadata_sync_announces_without_a_crawl(
+    document: dict[str, Any], metadata_sync: str, crawls: int
+) -> None:
+    asked: list[str] = []
+
+    def answer(state: str, request: Json) -> Json:
+        asked.append(state)
+        if state == "RunJob":
+            assert request["Arguments"]["--metadata_sync"] == metadata_sync
+        if state == "ReadCommit":
+            return {"outcome": "fail", "error": "S3.NoSuchKeyException", "cause": "no such key"}
+        summary = {"execution": "test", "rows_read": 3, "rows_committed": 2, "rows_quarantined": 1, "source": {}}
+        crawl = {"Status": "SUCCEEDED", "StartTime": "9999-01-01T00:00:00Z"}
+        return {
+            "output": {
+                "RunJob": {"Id": "jr_1", "JobRunState": "SUCCEEDED"},
+                "ReadRecord": {"Body": json.dumps(summary)},
+                "GetRawCrawler": {"Crawler": {"State": "READY", "LastCrawl": crawl}},
+                "GetProcessedCrawler": {"Crawler": {"State": "READY", "LastCrawl": crawl}},
+            }.get(state, {})
+        }
+
+    values = {**document["States"]["Configure"]["Result"], "metadata_sync": metadata_sync}
+    event = {"detail": {"bucket": {"name": "raw"}, "object": {"key": "sales/orders/orders.csv"}}}
+    result = execute(configured(document, values), event, answer, name="test")
+
+    assert (result.status, result.output) == (
+        "SUCCEEDED",
+        {"rows_read": 3, "rows_committed": 2, "rows_quarantined": 1},
+    )
+    assert sum("Crawler" in state for state in asked) == crawls
+    assert asked[-1] == "NotifySuccess"

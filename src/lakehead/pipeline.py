@@ -28,6 +28,9 @@ from lakehead.workflow.journal import Change, Execution, Journal
 
 log = logging.getLogger(__name__)
 
+METADATA_SYNC = "crawler"
+"""How the embedded catalog learns of new rows. On AWS it may also be "direct": the job writes to the catalog itself."""
+
 EXECUTIONS_PER_TASK = 16
 """Executions under way for each ETL task that may run: those that wait for a crawl share it."""
 
@@ -88,6 +91,7 @@ def configure_values(config: LakeConfig, dataset: str) -> dict[str, Json]:
         "processed_bucket": config.processed_bucket,
         "commit_prefix": layout.commit_prefix(dataset),
         "topic_arn": topic_arn(config.environment),
+        "metadata_sync": METADATA_SYNC,
         # Wait states take whole seconds.
         "settle_seconds": math.ceil(config.settle_seconds),
         "poll_seconds": math.ceil(config.poll_seconds),

@@ -120,7 +120,7 @@ def test_a_change_that_breaks_the_workflow_fails_its_tests(call: Call, sales: Pa
     del loaded["States"]["RawTableFailed"]
     document.write_text(json.dumps(loaded), encoding="utf-8")
     code, out, _ = call("--lake", str(sales), "workflow", "test")
-    assert code == 1 and "9 passed, 1 failed" in out
+    assert code == 1 and "10 passed, 1 failed" in out
     assert "FailedRawCrawlIsToldAfterTheRowsCanBeQueried" in out
     assert "no response is mocked for this state [state=NotifySuccess" in out
 

@@ -153,6 +153,7 @@ SCENARIOS: dict[str, Scenario] = {
     "an event that lacks what it may lack": Scenario(
         usual(), "SUCCEEDED", "Done", object={"key": "sales/orders/b.csv"}, reason=None
     ),
+    "a half-written file": Scenario({}, "SUCCEEDED", "Hidden", object={"key": "sales/orders/_temporary/b.csv"}),
     "committed already": Scenario({"ReadCommit": (record(),)}, "SUCCEEDED", "AlreadyCommitted"),
     "committed already, replayed": Scenario(usual(ReadCommit=(record(),)), "SUCCEEDED", "Done", reason="Replay"),
     "another version committed before": Scenario(usual(ReadCommit=(record(etag="e0"),)), "SUCCEEDED", "Done"),

@@ -1,0 +1,4 @@
+output "lake" {
+  description = "Everything that the environment consists of, by name."
+  value       = module.lake
+}

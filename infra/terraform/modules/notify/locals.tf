@@ -1,0 +1,3 @@
+locals {
+  account = data.aws_caller_identity.current.account_id
+}

@@ -1,0 +1,57 @@
+"""metadata_sync = "direct": no crawl is made, and rows can be queried all the same when they are announced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.deployed import HEADER, Deployment
+
+
+@pytest.fixture(scope="module")
+def direct(deployment: Deployment) -> Iterator[Deployment]:
+    """The same deployment, changed in place, and changed back."""
+    deployment.terraform.set(metadata_sync="direct")
+    deployment.terraform.apply()
+    yield deployment
+    deployment.terraform.set(metadata_sync="crawler")
+    deployment.terraform.apply()
+
+
+def test_rows_can_be_queried_without_a_crawl(direct: Deployment) -> None:
+    _ = direct.mailbox
+    seen = len(direct.emulator.calls)
+    key = direct.land(HEADER + "900,C1,Pen,2,1.50,2032-01-01\n901,C1,Pen,2,1.50,2032-01-02\n")
+    assert direct.loaded(key)["rows_committed"] == 2
+    assert len(direct.told(key)) == 1
+
+    asked = {"DatabaseName": direct.lake["database"], "TableName": "processed_orders"}
+    for day in ("2032-01-01", "2032-01-02"):
+        direct.emulator.glue.get_partition(**asked, PartitionValues=[day])
+    found = direct.query("SELECT order_id, total_amount FROM processed_orders WHERE order_id IN (900, 901) ORDER BY 1")
+    assert found == [["900", "3.00"], ["901", "3.00"]]
+
+    calls = direct.emulator.calls[seen:]
+    assert not [call for call in calls if "Crawler" in call["action"] or call["principal"].endswith("-crawler")]
+    assert all(call["allowed"] for call in calls)
+
+
+def test_registering_again_is_no_error(direct: Deployment) -> None:
+    key = direct.land(HEADER + "910,C1,Pen,2,1.50,2032-01-03\n")
+    direct.loaded(key)
+    direct.emulator.lose_the_next_answer("Glue.InternalServiceException")
+    direct.land(HEADER + "911,C1,Pen,2,1.50,2032-01-03\n", key=key)
+    assert {one["status"] for one in direct.ended(key, 2)} == {"SUCCEEDED"}
+    assert direct.query("SELECT order_id FROM processed_orders WHERE order_id IN (910, 911)") == [["911"]]
+
+
+def test_the_job_may_write_to_its_tables_only_now(direct: Deployment) -> None:
+    iam = direct.emulator.client("iam")
+    states = iam.get_role_policy(RoleName=direct.lake["roles"]["states"], PolicyName="ingest")["PolicyDocument"]
+    job = iam.get_role_policy(RoleName=direct.lake["roles"]["etl"], PolicyName="load")["PolicyDocument"]
+    assert not [one for one in states["Statement"] if one["Sid"] == "RunCrawlers"]
+    (register,) = [one for one in job["Statement"] if one["Sid"] == "RegisterPartitions"]
+    used = {call["action"] for call in direct.emulator.calls if call["principal"] == direct.lake["roles"]["etl"]}
+    # UpdateTable is for a contract that changed.
+    assert set(register["Action"]) - used <= {"glue:UpdateTable"}
+    assert all("*" not in resource for resource in register["Resource"])
