@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import aws
+from support import aws, glue
 from support.deployed import Deployment
-from support.terraform import ROOT, SALES, Terraform, terraform_in
+from support.stores import s3_address, s3_client_store
+from support.terraform import SALES, Terraform, terraform_in
+
+from lakehead.aws.package import Bundle, build
+
+__all__ = ["s3_address", "s3_client_store"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,32 +58,28 @@ def lake_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lakehead's wheel in a zip of wheels. The packaged bundle takes its place here, and its script below."""
-    folder = tmp_path_factory.mktemp("bundle")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    path = folder / "lakehead.gluewheels.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.write(wheel, wheel.name)
-    return path
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The packaged job of this checkout."""
+    return build(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="session")
-def script() -> Path:
-    """The job's script."""
-    return ROOT / "tests" / "support" / "duckdb_job.py"
+def glue_machine(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> glue.GlueMachine:
+    """A machine on which pip has installed the bundle, as Glue has it do."""
+    if why := glue.missing():
+        pytest.skip(why)
+    folder = tmp_path_factory.mktemp("glue")
+    with zipfile.ZipFile(bundle.wheels) as packed:
+        packed.extractall(folder)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    command += ["--find-links", str(folder / "wheels"), "-r", str(folder / "wheels/requirements.txt")]
+    subprocess.run([*command, "--target", str(folder / "site")], check=True, timeout=glue.JOB_SECONDS)
+    spark = glue.spark_folder(folder / "spark")
+    return glue.GlueMachine(folder / "site", spark, glue.java_home(), bundle.script)
 
 
 @pytest.fixture(scope="session")
-def job_python() -> Path:
-    """The interpreter that stands for Glue's."""
-    return aws.PYTHON
-
-
-@pytest.fixture(scope="session")
-def terraform(tmp_path_factory: pytest.TempPathFactory, lake_dir: Path, script: Path, bundle: Path) -> Terraform:
+def terraform(tmp_path_factory: pytest.TempPathFactory, lake_dir: Path, bundle: Bundle) -> Terraform:
     """The sales example of the deployment, its variables set. Nothing is applied yet."""
     found = terraform_in(tmp_path_factory.mktemp("infra"))
     found.init()
@@ -86,8 +87,8 @@ def terraform(tmp_path_factory: pytest.TempPathFactory, lake_dir: Path, script: 
         lake_dir=str(lake_dir),
         region=aws.REGION,
         environment="test",
-        script=str(script),
-        bundle=str(bundle),
+        script=str(bundle.script),
+        bundle=str(bundle.wheels),
         poll_seconds=1,
         force_destroy=True,
         notification_emails=["people@example.org"],
@@ -96,9 +97,9 @@ def terraform(tmp_path_factory: pytest.TempPathFactory, lake_dir: Path, script: 
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory, job_python: Path) -> Iterator[aws.Emulator]:
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[aws.Emulator]:
     """The emulator, with all of its state in a folder of the tests."""
-    with aws.running(tmp_path_factory.mktemp("emulator"), job_python) as found:
+    with aws.running(tmp_path_factory.mktemp("emulator")) as found:
         yield found
 
 

@@ -55,11 +55,14 @@ class Job:
                 "--execution": "run-1",
                 "--reason": "PutObject",
                 "--processed_bucket": self.processed,
-                "--contracts": f"s3://{self.raw}/_contracts/",
-                "--endpoint_url": self.address,
+                "--contract": f"s3://{self.raw}/_contracts/orders.odcs.yaml",
                 **source,
                 **{f"--{name}": value for name, value in more.items()},
-            }
+            },
+            AWS_ENDPOINT_URL=self.address,
+            AWS_ACCESS_KEY_ID="test",
+            AWS_SECRET_ACCESS_KEY="test",
+            AWS_DEFAULT_REGION="us-east-1",
         )
 
     def record(self) -> CommitRecord | None:
@@ -75,7 +78,7 @@ def job(glue_machine: GlueMachine, s3_client_store: S3Store, s3_address: str) ->
     for bucket in (job.raw, job.processed):
         job.store.create_bucket(bucket)
     contract = files("lakehead.examples") / "sales/contracts/sales/orders.odcs.yaml"
-    job.store.put(job.raw, "_contracts/sales/orders.odcs.yaml", contract.read_bytes())
+    job.store.put(job.raw, "_contracts/orders.odcs.yaml", contract.read_bytes())
     yield job
 
 
@@ -128,7 +131,7 @@ def test_what_is_committed_is_what_duckdb_reads(job: Job, tmp_path: Path) -> Non
     [
         (lambda job, source: job.put(ROWS + "4,C1,Mouse,1,1,2025-01-01\n") and source, "Lakehead.ObjectChanged: "),
         (lambda job, _: job.put(ROWS.replace("price", "cost", 1)), "Lakehead.HeaderMismatch: "),
-        (lambda _, source: {**source, "--dataset": "sales/nothing"}, "Lakehead.ObjectNotFound: "),
+        (lambda _, source: {**source, "--contract": "s3://nobody/orders.odcs.yaml"}, "Lakehead.BucketNotFound: "),
     ],
     ids=["changed", "broken", "no contract"],
 )

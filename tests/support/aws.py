@@ -21,6 +21,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from support import glue
 from support.terraform import ROOT
 
 PYTHON = ROOT / ".venv-emulator" / "bin" / "python"
@@ -118,16 +119,18 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, job_python: Path = PYTHON) -> Iterator[Emulator]:
-    """An emulator with all its state below `folder`. Skips the test where it is not installed."""
+def running(folder: Path) -> Iterator[Emulator]:
+    """An emulator with all its state below `folder`. Skips the test where it, or Spark, is not installed."""
     if not PYTHON.exists():
         pytest.skip("needs the emulator: make emulator")
+    if why := glue.missing():
+        pytest.skip(why)
     plain, secure = free_ports(2)
     found = Emulator(folder, f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{secure}")
     with (folder / "emulator.log").open("wb") as log:
         process = subprocess.Popen(
             [str(PYTHON), "-m", "support.emulator"],
-            env=_environment(folder, plain, secure, job_python),
+            env=_environment(folder, plain, secure),
             cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -140,7 +143,7 @@ def running(folder: Path, job_python: Path = PYTHON) -> Iterator[Emulator]:
         process.wait(20)
 
 
-def _environment(folder: Path, plain: int, secure: int, job_python: Path) -> dict[str, str]:
+def _environment(folder: Path, plain: int, secure: int) -> dict[str, str]:
     paths = os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests")))
     return {
         "PATH": os.environ["PATH"],
@@ -159,8 +162,8 @@ def _environment(folder: Path, plain: int, secure: int, job_python: Path) -> dic
         "SFN_WAIT_SCALE": str(WAIT_SCALE),
         "EMULATOR_FOLDER": str(folder),
         "EMULATOR_TLS_PORT": str(secure),
-        "EMULATOR_JOB_PYTHON": str(job_python),
-        "EMULATOR_JOB_PATH": str(ROOT / "tests"),
+        "EMULATOR_SPARK": str(glue.spark_folder(folder / "spark")),
+        "EMULATOR_JAVA": str(glue.java_home()),
     }
 
 

@@ -17,10 +17,11 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lakehead.aws.glue_catalog import register
 from lakehead.aws.ground import bucket_ground
 from lakehead.contract import Contract, load_contract
 from lakehead.errors import LakeheadError, UsageError
-from lakehead.etl.base import JobRequest
+from lakehead.etl.base import CommitRecord, JobRequest
 from lakehead.etl.job import run_job
 from lakehead.etl.request import job_request
 from lakehead.etl.spark.engine import SparkEngine
@@ -70,9 +71,10 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     for name in NAMES:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--processed_bucket", required=True)
-    parser.add_argument("--contracts", required=True, help="s3://bucket/prefix/ of <dataset>.odcs.yaml")
+    parser.add_argument("--contract", required=True, help="the s3:// address of the dataset's contract")
+    parser.add_argument("--metadata_sync", choices=("crawler", "direct"), default="crawler")
+    parser.add_argument("--database", default="", help="the Glue database, for metadata_sync direct")
     parser.add_argument("--JOB_RUN_ID", default="")
-    parser.add_argument("--endpoint_url", default="", help="another S3-compatible server, for tests")
     parser.add_argument("--master", default="", help="Spark's master where nobody submitted the job")
     parser.add_argument("--memory_limit", default="2GB", help="Spark's heap, there")
     known, _ = parser.parse_known_args(argv)
@@ -80,11 +82,12 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    store = S3Store(endpoint_url=arguments.endpoint_url)
+    # The AWS tools' own variable for another server; boto3 knows it too, but not that such servers want paths.
+    store = S3Store(endpoint_url=os.environ.get("AWS_ENDPOINT_URL", ""))
     given = {f"--{name}": getattr(arguments, name) for name in NAMES}
     request = job_request(given, attempt=_attempt(arguments))
     with tempfile.TemporaryDirectory(prefix="lakehead-job-") as folder:
-        contract = _contract(store, arguments.contracts, request.dataset, Path(folder))
+        contract = _contract(store, arguments.contract, request.dataset, Path(folder))
         with closing(_engine(arguments, store, request)) as engine:
             outcome = run_job(
                 request,
@@ -97,8 +100,26 @@ def _run(arguments: argparse.Namespace) -> None:
     record = outcome.record
     for warning in record.warnings:
         log.warning("%s", warning)
+    if arguments.metadata_sync == "direct":
+        _register(arguments, store, contract, record)
     counts = {name: getattr(record, name) for name in ("rows_read", "rows_committed", "rows_quarantined")}
     log.info("the job is done: %s", outcome.outcome, extra={"commit_key": outcome.commit_key, **counts})
+
+
+def _register(arguments: argparse.Namespace, store: ObjectStore, contract: Contract, record: CommitRecord) -> None:
+    """Before the job ends as SUCCEEDED: with no crawl to wait for, its rows are announced at once."""
+    import boto3
+
+    register(
+        boto3.client("glue"),
+        store,
+        contract,
+        record,
+        environment=arguments.environment,
+        database=arguments.database,
+        raw_bucket=arguments.source_bucket,
+        processed_bucket=arguments.processed_bucket,
+    )
 
 
 def _attempt(arguments: argparse.Namespace) -> str:
@@ -121,13 +142,12 @@ def _engine(arguments: argparse.Namespace, store: ObjectStore, request: JobReque
 
 
 def _contract(store: ObjectStore, address: str, dataset: str, folder: Path) -> Contract:
-    """The dataset's contract out of the bucket of contracts."""
+    """The dataset's contract, from its s3:// address."""
     parts = urlsplit(address)
     if parts.scheme != "s3" or not parts.netloc:
-        raise UsageError("--contracts is an address such as s3://bucket/contracts/", received=address)
-    prefix = parts.path.strip("/")
-    key = f"{prefix}/{dataset}.odcs.yaml" if prefix else f"{dataset}.odcs.yaml"
-    path = folder / "contracts" / f"{dataset}.odcs.yaml"
+        raise UsageError("--contract is an address such as s3://bucket/orders.odcs.yaml", received=address)
+    root = folder / "contracts"
+    path = root / f"{dataset}.odcs.yaml"
     path.parent.mkdir(parents=True)
-    path.write_bytes(store.get(parts.netloc, key))
-    return load_contract(path)
+    path.write_bytes(store.get(parts.netloc, parts.path.lstrip("/")))
+    return load_contract(path, root=root)

@@ -25,7 +25,7 @@ def main() -> None:
     memory.install()
     events.install()
     crawler.install()
-    jobs.install(folder / "jobs", os.environ["EMULATOR_JOB_PYTHON"])
+    jobs.install(folder / "jobs")
     config = Config()
     config.bind = [secure]
     config.insecure_bind = [f"{host}:{os.environ['GATEWAY_PORT']}"]

@@ -11,8 +11,8 @@ from typing import Any
 from ministack.core.responses import error_response_json, json_response
 from ministack.services import glue
 
+from lakehead.aws.glue_catalog import GlueTable, sync
 from support.emulator import authority, inference
-from support.emulator.tables import Found, sync
 
 
 def install() -> None:
@@ -64,7 +64,7 @@ def crawl(crawler: dict[str, Any]) -> None:
     folders = objects[0].split("/")[:depth]
     classifier = next((glue._classifiers[name]["CsvClassifier"] for name in crawler["Classifiers"]), None)
     dialect = inference.Dialect.of(classifier) if classifier else None
-    found = Found(
+    found = GlueTable(
         database=crawler["DatabaseName"],
         table=crawler["TablePrefix"] + folders[-1],
         location=f"s3://{bucket}/{'/'.join(folders)}/",

@@ -1,18 +1,12 @@
-"""Glue's part: a job run runs the deployed script, with the deployed bundle, as the job's role.
-
-The one place where the packaged job plugs in is the deployment itself: whatever script and bundle Terraform uploaded is
-downloaded and run, by the interpreter that the test names.
-"""
+"""Glue's part: a job run runs the deployed script on Spark, with the deployed bundle and no more, as the job's role."""
 
 from __future__ import annotations
 
 import contextvars
-import io
+import hashlib
 import os
-import subprocess
 import threading
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +14,18 @@ from ministack.core.responses import error_response_json, json_response, new_uui
 from ministack.services import glue
 
 from support.emulator import authority
+from support.glue import GlueMachine, unpack
 
 RUNNING = ("STARTING", "RUNNING")
-TIMEOUT_SECONDS = 120
+_unpacking = threading.Lock()
 
 
-def install(folder: Path, python: str) -> None:
+def install(folder: Path) -> None:
     """Take over StartJobRun."""
-    glue._start_job_run = lambda request: start_job_run(request, folder, python)
+    glue._start_job_run = lambda request: start_job_run(request, folder)
 
 
-def start_job_run(request: dict[str, Any], folder: Path, python: str) -> Any:
+def start_job_run(request: dict[str, Any], folder: Path) -> Any:
     """Begin a run and answer with its id. Refuses one above the job's MaxConcurrentRuns."""
     name = request["JobName"]
     job = glue._jobs.get(name)
@@ -51,13 +46,13 @@ def start_job_run(request: dict[str, Any], folder: Path, python: str) -> Any:
     runs.append(run)
     # A thread does not see the request's account without its context.
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(_carry_out, job, run, folder / run["Id"], python), daemon=True).start()
+    threading.Thread(target=context.run, args=(_carry_out, job, run, folder), daemon=True).start()
     return json_response({"JobRunId": run["Id"]})
 
 
-def _carry_out(job: dict[str, Any], run: dict[str, Any], folder: Path, python: str) -> None:
+def _carry_out(job: dict[str, Any], run: dict[str, Any], folder: Path) -> None:
     try:
-        error = run_script(job, run, folder, python)
+        error = run_script(job, run, folder)
     except Exception as failure:
         error = f"{type(failure).__name__}: {failure}"
     run["ExecutionTime"] = int(time.time()) - run["StartedOn"]
@@ -66,25 +61,31 @@ def _carry_out(job: dict[str, Any], run: dict[str, Any], folder: Path, python: s
     run["JobRunState"] = "FAILED" if error else "SUCCEEDED"
 
 
-def run_script(job: dict[str, Any], run: dict[str, Any], folder: Path, python: str) -> str:
+def run_script(job: dict[str, Any], run: dict[str, Any], folder: Path) -> str:
     """Run the job's script to its end; the last line of what it says of its failure, empty for none."""
-    folder.mkdir(parents=True)
-    script, modules = folder / "script.py", folder / "modules"
+    own = folder / run["Id"]
+    own.mkdir(parents=True)
+    script = own / "script.py"
     script.write_bytes(_download(job, job["Command"]["ScriptLocation"]))
-    with zipfile.ZipFile(io.BytesIO(_download(job, run["Arguments"]["--additional-python-modules"]))) as bundle:
-        for wheel in bundle.namelist():
-            zipfile.ZipFile(io.BytesIO(bundle.read(wheel))).extractall(modules)
-    paths = os.pathsep.join((str(modules), os.environ["EMULATOR_JOB_PATH"]))
-    done = subprocess.run(
-        [python, str(script), "--JOB_NAME", run["JobName"], "--JOB_RUN_ID", run["Id"]]
-        + [word for pair in run["Arguments"].items() for word in pair],
-        env={**os.environ, **authority.environment(job["Role"], run["Id"]), "PYTHONPATH": paths, "TMPDIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-    )
-    (folder / "log").write_text(done.stdout + done.stderr, encoding="utf-8")
-    return (done.stderr.strip().splitlines() or ["no reason given"])[-1] if done.returncode else ""
+    site = _site(_download(job, run["Arguments"]["--additional-python-modules"]), folder)
+    machine = GlueMachine(site, Path(os.environ["EMULATOR_SPARK"]), Path(os.environ["EMULATOR_JAVA"]), script)
+    arguments = {**run["Arguments"], "--JOB_NAME": run["JobName"], "--JOB_RUN_ID": run["Id"]}
+    role = authority.environment(job["Role"], run["Id"])
+    done = machine.run(arguments, master="local[1]", **role, TMPDIR=str(own))
+    (own / "log").write_text(done.stdout + done.stderr, encoding="utf-8")
+    # spark-submit passes both streams of the job on as one.
+    return (done.stdout.strip().splitlines() or ["no reason given"])[-1] if done.returncode else ""
+
+
+def _site(bundle: bytes, folder: Path) -> Path:
+    """Where the bundle is installed; done once for the same bytes."""
+    digest = hashlib.sha256(bundle).hexdigest()[:16]
+    site, packed = folder / digest / "site", folder / f"{digest}.zip"
+    with _unpacking:
+        if not site.exists():
+            packed.write_bytes(bundle)
+            unpack(packed, site)
+    return site
 
 
 def _download(job: dict[str, Any], address: str) -> bytes:
