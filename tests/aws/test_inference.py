@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from support.emulator.inference import Dialect, csv_schema, glob, partition_keys, partitions
 from support.terraform import INFRA
 
