@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from ministack.services import cloudwatch, glue, stepfunctions
+from ministack.services import cloudwatch, glue, s3, stepfunctions
 
 
 def install() -> None:
-    """Keep what a crawler, a job, a state machine and an alarm were made with."""
+    """Keep what a crawler, a job, a state machine, an alarm and a large object were made with."""
     _after(glue, "_create_crawler", _keep_crawler)
     _after(glue, "_create_job", _keep_job)
     _after(glue, "_update_job", lambda request: _keep_job({**request.get("JobUpdate", {}), "Name": request["JobName"]}))
     _after(stepfunctions, "_create_state_machine", _keep_tracing)
     _after(stepfunctions, "_update_state_machine", _keep_tracing)
+    _keep_tags_of_uploads()
     describe = cloudwatch._describe_alarms
 
     def describe_alarms(*request: Any) -> Any:
@@ -52,6 +54,28 @@ def _keep_job(request: dict[str, Any]) -> None:
 def _keep_tags(kind: str, request: dict[str, Any]) -> None:
     if "Tags" in request:
         glue._tags[glue._arn(kind, request["Name"])] = dict(request["Tags"])
+
+
+def _keep_tags_of_uploads() -> None:
+    """An object that arrives in parts has the tags that the start of its upload named."""
+    create, complete = s3._create_multipart_upload, s3._complete_multipart_upload
+
+    def created(bucket: str, key: str, headers: dict[str, str]) -> Any:
+        before = set(s3._multipart_uploads)
+        answer = create(bucket, key, headers)
+        for upload in set(s3._multipart_uploads) - before:
+            s3._multipart_uploads[upload]["tags"] = dict(parse_qsl(headers.get("x-amz-tagging", "")))
+        return answer
+
+    def completed(bucket: str, key: str, body: bytes, query: dict[str, Any], headers: Any = None) -> Any:
+        tags = s3._multipart_uploads.get(s3._qp(query, "uploadId"), {}).get("tags")
+        answer = complete(bucket, key, body, query, headers)
+        if tags and answer[0] == 200:
+            version = s3._buckets[bucket]["objects"][key].get("version_id")
+            s3._object_tags[bucket, key, version] = tags
+        return answer
+
+    s3._create_multipart_upload, s3._complete_multipart_upload = created, completed
 
 
 def _keep_tracing(request: dict[str, Any]) -> None:
