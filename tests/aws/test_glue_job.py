@@ -12,9 +12,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from support.glue import GlueMachine
 
-from lakehead.aws.glue_job import one_line
+from lakehead.aws.glue_job import NAMES, main, one_line, parsed_arguments
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import read_commit
 from lakehead.model import object_id
@@ -144,6 +146,40 @@ def test_a_job_that_cannot_load_ends_with_one_line_and_commits_nothing(
     last = done.stdout.splitlines()[-1]
     assert last.startswith(cause) and "Traceback" not in done.stdout + done.stderr
     assert job.record() is None and job.data_keys() == []
+
+
+ARGUMENTS = [f"--{name}" for name in NAMES] + ["--processed_bucket", "--contract"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "cause"),
+    [
+        ([], "required: --dataset"),
+        ([part for name in ARGUMENTS[:-1] for part in (name, "x")], "required: --contract"),
+        (
+            [part for name in ARGUMENTS for part in (name, "x")] + ["--metadata_sync", "never"],
+            "invalid choice: 'never'",
+        ),
+    ],
+    ids=["none", "one missing", "unknown choice"],
+)
+def test_wrong_arguments_end_with_one_line(argv: list[str], cause: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert isinstance(ended.value.code, str), "which Python ends with 1, and tells on stderr"
+    assert ended.value.code.startswith("Lakehead.UsageError: ") and cause in ended.value.code
+    assert "\n" not in ended.value.code
+
+
+@given(st.lists(st.text(min_size=1), min_size=len(ARGUMENTS), max_size=len(ARGUMENTS)))
+@example(["-weird.csv"] * len(ARGUMENTS))
+@example(["--source_key"] * len(ARGUMENTS))
+@example(["--JOB_RUN_ID=7"] * len(ARGUMENTS))
+def test_a_value_is_taken_as_it_is(values: list[str]) -> None:
+    given_by_glue = ["--TempDir", "s3://t/", "--enable-metrics", "true"]
+    pairs = [part for pair in zip(ARGUMENTS, values, strict=True) for part in pair]
+    parsed = parsed_arguments([*given_by_glue, *pairs])
+    assert [getattr(parsed, name.removeprefix("--")) for name in ARGUMENTS] == values
 
 
 def test_a_message_is_one_line() -> None:

@@ -99,3 +99,24 @@ def test_what_cannot_be_removed_fails_no_load(
     assert near.plain_from == 0, "the Spark that all share is open"
     result, _ = load(SparkEngine(master="local[2]", ground=ground), FILES["plain"])
     assert result.rows_committed == 2 and "left behind" in caplog.text
+    # The next try has the same name, and what the first one left must be nothing to it.
+    assert list(store.list("processed", "_lakehead/staging/attempt-2/"))
+    again, _ = load(SparkEngine(master="local[2]", ground=ground), FILES["plain"])
+    assert again.rows_committed == 2
+    monkeypatch.undo()
+    load(SparkEngine(master="local[2]", ground=ground), FILES["plain"])
+    assert [info.key for info in store.list("processed")] == [], "a try that can removes what the others left"
+
+
+def test_a_fault_while_fetching_is_told_and_leaves_nothing(
+    store: LocalStore, tmp_path: Path, load: Load, near: SparkEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageUnavailable("not now")
+
+    monkeypatch.setattr(store, "open", refuse)
+    ground = bucket_ground(store, "processed", "attempt-3", scheme=f"file://{tmp_path}/data/")
+    assert near.plain_from == 0, "the Spark that all share is open"
+    with pytest.raises(StorageUnavailable, match="not now"):
+        load(SparkEngine(master="local[2]", ground=ground), FILES["plain"])
+    assert [info.key for info in store.list("processed")] == []

@@ -179,6 +179,21 @@ def test_many_partitions_of_every_type(
         assert [f.partition for f in loaded.result.files] == [f.partition for f in expected.result.files]
 
 
+def test_a_text_too_long_for_a_pattern_fails_its_own_load_only(
+    load: Callable[..., Any], engines: dict[str, Any], make_contract: Callable[..., Contract]
+) -> None:
+    contract = make_contract(
+        {"name": "n", "logicalType": "integer", "physicalType": "bigint"},
+        {"name": "a", "logicalType": "string", "logicalTypeOptions": {"pattern": "(?:a|b)*"}},
+    )
+    assert len(load(f"n,a\n1,{'ab' * 5_000}\n", contract).rows) == 1
+    spark = engines["spark"].lease.runtime()
+    with pytest.raises(TerminalError, match="pattern of the contract is too complex"):
+        load(f"n,a\n1,{'ab' * 100_000}x\n", contract)
+    assert load("n,a\n1,ab\n", contract).result.rows_committed == 1
+    assert engines["spark"].lease.runtime() is spark, "the Spark that other loads share lives on"
+
+
 def test_one_partition_too_many(load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "MAX_PARTITIONS", 27)
     with pytest.raises(TooLarge, match="more than 27 partitions"):
@@ -212,7 +227,6 @@ TRACE = "An error occurred while calling o1.parquet.\n: org.apache.spark.SparkEx
             "Input/o",
         ),
         (PySparkError(f"{TRACE}java.lang.OutOfMemoryError: Java heap space"), None, Busy, "limit of 1GB"),
-        (PySparkError(f"{TRACE}java.lang.StackOverflowError"), None, TerminalError, "too complex"),
         (PySparkError(f"{TRACE}java.lang.IllegalStateException: oops"), None, TerminalError, "oops"),
         (PySparkError("Job 3 cancelled because SparkContext was shut down"), None, TransientError, "Spark ended"),
         (Py4JNetworkError("Answer from Java side is empty"), False, TransientError, "Spark ended"),

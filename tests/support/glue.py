@@ -32,9 +32,11 @@ class GlueMachine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a job to its end. Glue's own arguments stand among the job's."""
         python = getattr(sys, "_base_executable", sys.executable)
-        given = {"--JOB_NAME": "dev-sales-orders-etl", "--JOB_RUN_ID": "jr_0123", "--TempDir": "s3://t/", **arguments}
+        given = dict(arguments)
+        conf = given.pop("--conf", "spark.ui.enabled=false")
+        given = {"--JOB_NAME": "dev-sales-orders-etl", "--JOB_RUN_ID": "jr_0123", "--TempDir": "s3://t/", **given}
         command = [str(self.spark / "pyspark/bin/spark-submit"), "--master", master, "--driver-memory", "1g"]
-        command += ["--conf", "spark.ui.enabled=false", str(self.script)]
+        command += ["--conf", "spark.ui.enabled=false", "--conf", conf, str(self.script)]
         command += [part for pair in given.items() for part in pair]
         return subprocess.run(
             command,

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from lakehead.aws.glue_catalog import register
@@ -37,18 +38,20 @@ NAMES = (
     "source_version_id",
 )  # fmt: skip
 """The arguments that the workflow gives (`ingest.asl.json`, RunJob)."""
+MORE = ("contract", "processed_bucket", "metadata_sync", "database", "JOB_RUN_ID", "master", "memory_limit")
+"""Those that the job's defaults, Glue or whoever tries the script out give."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the job, and end the process: with 0, or with 1 and a one-line cause on stderr."""
-    arguments = _parsed(sys.argv[1:] if argv is None else argv)
     handler = json_handler(logging.StreamHandler(sys.stdout))
     logger = logging.getLogger("lakehead")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     logger.propagate = False
-    where = {"execution": arguments.execution, "dataset": arguments.dataset}
     try:
+        arguments = parsed_arguments(sys.argv[1:] if argv is None else argv)
+        where = {"execution": arguments.execution, "dataset": arguments.dataset}
         with log_context(**where, object=f"s3://{arguments.source_bucket}/{arguments.source_key}"):
             _run(arguments)
     except LakeheadError as error:
@@ -65,9 +68,14 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:1000]
 
 
-def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"the job's arguments: {message}", hint="The workflow's RunJob and the Glue job give them.")
+
+
+def parsed_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The job's arguments; those that Glue itself passes (`--JOB_NAME`, `--TempDir`, `--enable-metrics`) are left."""
-    parser = argparse.ArgumentParser(prog="lakehead-glue-job", allow_abbrev=False)
+    parser = _Parser(prog="lakehead-glue-job", allow_abbrev=False, add_help=False)
     for name in NAMES:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--processed_bucket", required=True)
@@ -77,8 +85,18 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--JOB_RUN_ID", default="")
     parser.add_argument("--master", default="", help="Spark's master where nobody submitted the job")
     parser.add_argument("--memory_limit", default="2GB", help="Spark's heap, there")
-    known, _ = parser.parse_known_args(argv)
+    known, _ = parser.parse_known_args(_joined(argv))
     return known
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`--name value` as `--name=value`, for a value may begin with a dash: a key named `-.csv`."""
+    known = {f"--{name}" for name in (*NAMES, *MORE)}
+    words, joined = iter(argv), []
+    for word in words:
+        value = next(words, None) if word in known else None
+        joined.append(word if value is None else f"{word}={value}")
+    return joined
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -31,8 +31,10 @@ locals {
     # The bundle carries every wheel that the job needs: nothing is fetched from an index.
     "--python-modules-installer-option" = "--no-index"
     # One object version is a run's whole input, so there is nothing for a bookmark to remember.
-    "--job-bookmark-option"          = "job-bookmark-disable"
-    "--job-language"                 = "python"
+    "--job-bookmark-option" = "job-bookmark-disable"
+    "--job-language"        = "python"
+    # lakehead.etl.spark.runtime.SURVIVAL: what can only be said when Spark starts.
+    "--conf"                         = "spark.executor.killOnFatalError.depth=0"
     "--enable-metrics"               = "true"
     "--enable-observability-metrics" = "true"
     "--enable-job-insights"          = "true"

@@ -23,7 +23,7 @@ from lakehead.etl.spark.faults import spark_explained
 from lakehead.etl.spark.ground import Ground, OpenGround, local_ground
 from lakehead.etl.spark.lines import as_json, clean_rows, plain_rows
 from lakehead.etl.spark.output import write_data, write_quarantine
-from lakehead.etl.spark.runtime import SPLIT_BYTES, Lease, SparkSettings
+from lakehead.etl.spark.runtime import SPLIT_BYTES, SUBMITTED, Lease, SparkSettings
 from lakehead.etl.tally import Tally
 from lakehead.model import ObjectVersion
 
@@ -68,7 +68,8 @@ class SparkEngine:
         """
         place = Place.of(contract, origin)
         work = staging / "work"
-        with spark_explained(place, self.lease.settings.heap, self.lease.ran_out_of_memory):
+        heap = "" if self.lease.settings.master == SUBMITTED else self.lease.settings.heap
+        with spark_explained(place, heap, self.lease.ran_out_of_memory):
             work.mkdir(parents=True, exist_ok=True)
             try:
                 return self._load(source, contract, place, staging, work)

@@ -20,6 +20,7 @@ _DISK = re.compile(r"java\.(?:io\.(?:IOException|FileNotFoundException)|nio\.fil
 def spark_explained(place: Place, heap: str, ran_out_of_memory: Callable[[], bool | None]) -> Iterator[None]:
     """Turn what Spark and the file system raise into LakeheadErrors without a stack trace.
 
+    `heap` is the limit that Lakehead set, empty for a Spark that others started.
     `ran_out_of_memory` tells of a Spark whose process ended: whether for want of memory; None while it runs.
     """
     with disk_explained(place):
@@ -83,6 +84,12 @@ def _failed(text: str, place: Place, heap: str) -> LakeheadError:
 
 
 def _too_little(place: Place, heap: str) -> Busy:
+    if not heap:
+        return Busy(
+            "the load needs more memory than its Spark has",
+            hint="Submit it to a Spark with more memory; on Glue, use a larger worker_type.",
+            **place.where,
+        )
     return Busy(
         f"the load needs more memory than its limit of {heap}",
         hint="Raise the engine's memory_limit, or run fewer loads at once.",

@@ -1,14 +1,14 @@
 """Where Spark and this process exchange files: the one place that knows what disk Spark's tasks see.
 
-On one machine both see the same disk. On a cluster that shares no disk (AWS Glue) another `Ground` is needed: one that
-uploads what the driver wrote, or names the landed object itself, and whose Spark writes below a prefix of the bucket.
+On one machine both see the same disk. On a cluster that shares no disk (AWS Glue) it is `lakehead.aws.ground`'s: a prefix
+of a bucket, to which the driver uploads what it has read, and below which Spark writes.
 """
 
 from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -26,8 +26,8 @@ class Ground(Protocol):
     def written(self, folder: str) -> list[str]:
         """The Parquet files that Spark left in such a folder, `_file=3/part-....parquet`, in order."""
 
-    def take(self, folder: str, written: str, target: Path) -> int:
-        """Make a written file the staged file `target` (whose folder is there or made); its size in bytes."""
+    def take(self, folder: str, files: Sequence[tuple[str, Path]]) -> None:
+        """Make each written file the staged file beside it, whose folder is there or made."""
 
 
 OpenGround: TypeAlias = Callable[[Path, Path], AbstractContextManager[Ground]]
@@ -65,7 +65,7 @@ class _LocalGround:
         root = self._work / folder
         return sorted(str(path.relative_to(root)) for path in root.rglob("*.parquet"))
 
-    def take(self, folder: str, written: str, target: Path) -> int:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(self._work / folder / written, target)
-        return target.stat().st_size
+    def take(self, folder: str, files: Sequence[tuple[str, Path]]) -> None:
+        for written, target in files:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(self._work / folder / written, target)

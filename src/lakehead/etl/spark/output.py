@@ -69,12 +69,16 @@ def _taken(
     written = ground.written("data")
     tally.demand("Spark wrote other files than were planned", len(files), len(written))
     found = {int(name.partition("/")[0].removeprefix("_file=")): name for name in written}
-    for index, file in enumerate(files):
+    paths = [target / folders[file.values] / f"{file.number}.parquet" for file in files]
+    ground.take("data", [(found[index], path) for index, path in enumerate(paths)])
+    for index, (file, path) in enumerate(zip(files, paths, strict=True)):
         tally.demand("other rows were written than were accepted", file.rows, counts.get(index, 0))
-        path = target / folders[file.values] / f"{file.number}.parquet"
-        size = ground.take("data", found[index], path)
-        sort_encodings(path)
-        yield StagedFile(path, folders[file.values], file.rows, size)
+        yield _staged(path, folders[file.values], file.rows)
+
+
+def _staged(path: Path, partition: str, rows: int) -> StagedFile:
+    sort_encodings(path)
+    return StagedFile(path, partition, rows, path.stat().st_size)
 
 
 def write_quarantine(
@@ -105,6 +109,5 @@ def write_quarantine(
         "other rows were quarantined than were refused", count, session.read.schema("line bigint").parquet(uri).count()
     )
     (written,) = ground.written("quarantine")
-    size = ground.take("quarantine", written, target)
-    sort_encodings(target)
-    return StagedFile(target, "", count, size)
+    ground.take("quarantine", [(written, target)])
+    return _staged(target, "", count)

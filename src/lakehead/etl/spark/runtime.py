@@ -59,6 +59,10 @@ MANNER = {
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     "mapreduce.fileoutputcommitter.algorithm.version": "2",  # nobody looks before the job is done
 }
+# Only at the start, so a Spark that others start (Glue's, by the job's --conf) must be given it.
+SURVIVAL = {
+    "spark.executor.killOnFatalError.depth": "0",  # a stack overflow of a pattern fails its load, not all that run
+}
 _LOGGING = """\
 status = error
 rootLogger.level = error
@@ -195,6 +199,7 @@ class Runtime:
             "spark.driver.memory": f"{_mebibytes(self.settings.heap)}m",
             "spark.driver.extraJavaOptions": options,
             "spark.driver.maxResultSize": "0",
+            **SURVIVAL,
             "spark.local.dir": str(self.scratch / "spill"),
             "spark.sql.warehouse.dir": (self.scratch / "warehouse").as_uri(),
             "spark.sql.catalogImplementation": "in-memory",
