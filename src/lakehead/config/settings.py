@@ -133,6 +133,7 @@ SETTINGS = (
     Setting("name", slug, None, "The lake's name; the start of its buckets' and databases' names.", "lake"),
     Setting("environment", slug, "dev", "The environment that commands use unless told otherwise.", "lake"),
     Setting("storage", one_of("local", "s3"), "local", "Where objects are: a folder of buckets, or S3."),
+    Setting("runtime", one_of("embedded", "aws"), "embedded", "What runs the lake: this machine, or AWS as deployed."),
     Setting("storage_path", path, "data", "The folder of buckets, for storage = local."),
     Setting("region", text, "", "The AWS region, for storage = s3."),
     Setting("endpoint_url", url, "", "Another S3-compatible server's address, for storage = s3."),
