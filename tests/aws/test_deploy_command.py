@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.aws import Emulator
-from support.terraform import INFRA, SALES, Terraform
+from support.terraform import INFRA, ROOT, SALES, Terraform
 
 from lakehead.aws import deploy, package
 from lakehead.aws.package import Bundle
@@ -131,6 +130,7 @@ def test_the_bundle_is_built_once_for_the_same_code(config: LakeConfig, monkeypa
     first = deploy.bundle(config, said.append)
     assert deploy.bundle(config, said.append) == first and len(built) == len(said) == 1
     monkeypatch.setattr(deploy, "_inputs", lambda: "other code")
+    assert deploy.bundle(config, said.append, any_will_do=True) == first
     second = deploy.bundle(config, said.append)
     assert len(built) == 2 and second.wheels.exists() and not first.wheels.exists()
 
@@ -148,13 +148,23 @@ def test_an_interrupted_terraform_is_waited_for() -> None:
     assert to_the_end(lambda: 0) == (0, False)
 
 
-def test_the_wheel_brings_the_module(bundle: Path) -> None:
-    with zipfile.ZipFile(bundle) as packed:
-        (wheel,) = packed.namelist()
-        with zipfile.ZipFile(io.BytesIO(packed.read(wheel))) as opened:
-            shipped = {name.removeprefix("lakehead/infra/") for name in opened.namelist() if "/infra/" in name}
-    expected = [path.relative_to(INFRA) for path in INFRA.rglob("*.tf*") if ".terraform" not in str(path)]
-    assert shipped == {str(path) for path in expected if path.parts[0] != "examples"}
+def test_an_installed_wheel_brings_the_module(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(site)
+    script = "from lakehead.aws import deploy; print(deploy.module_folder())"
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    found = subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    folder = Path(found.stdout.strip())
+    assert folder == site / "lakehead" / "infra", found.stderr
+    shipped = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    ours = [path.relative_to(INFRA) for path in INFRA.rglob("*.tf")]
+    assert shipped == {path for path in ours if path.parts[0] not in ("examples", ".terraform")}
 
 
 def test_a_deployment_from_plan_to_destroy(

@@ -122,14 +122,17 @@ def _literal(text: str) -> str:
     return text.replace("${", "$${").replace("%{", "%%{")
 
 
-def bundle(config: LakeConfig, say: Callable[[str], None]) -> package.Bundle:
-    """The job's bundle in the state folder: the one that is there where code and lock are the same, else a new one."""
+def bundle(config: LakeConfig, say: Callable[[str], None], *, any_will_do: bool = False) -> package.Bundle:
+    """The job's bundle in the state folder: the one that is there where code and lock are the same, else a new one.
+
+    `any_will_do`: to take a deployment down, the last bundle is as good as a new one.
+    """
     folder = config.state_dir / "bundle"
     made, inputs = folder / "made-from.json", _inputs()
     if made.is_file():
         known = json.loads(made.read_text(encoding="utf-8"))
         found = package.Bundle(folder / known["wheels"], folder / package.SCRIPT_NAME, known["sha256"])
-        if known["inputs"] == inputs and found.wheels.is_file() and found.script.is_file():
+        if (any_will_do or known["inputs"] == inputs) and found.wheels.is_file() and found.script.is_file():
             return found
     say("Collecting the wheels for Glue 5 (Python 3.11, x86_64) ...")
     found = package.build(folder)

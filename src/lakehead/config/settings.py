@@ -136,7 +136,12 @@ SETTINGS = (
     Setting("runtime", one_of("embedded", "aws"), "embedded", "What runs the lake: this machine, or AWS as deployed."),
     Setting("storage_path", path, "data", "The folder of buckets, for storage = local."),
     Setting("region", text, "", "The AWS region, for storage = s3."),
-    Setting("endpoint_url", url, "", "Another S3-compatible server's address, for storage = s3."),
+    Setting(
+        "endpoint_url",
+        url,
+        "",
+        "Another S3-compatible server's address, for storage = s3; all of AWS's, for runtime = aws.",
+    ),
     Setting("profile", text, "", "The AWS profile whose credentials to use, for storage = s3."),
     Setting("raw_bucket", bucket, None, "The bucket that files land in."),
     Setting("processed_bucket", bucket, None, "The bucket of Parquet files, commit records and quarantine."),

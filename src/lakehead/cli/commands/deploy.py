@@ -71,7 +71,7 @@ def outputs() -> None:
 def destroy(bundle: Path | None, script: Path | None, yes: bool) -> None:
     """Take the environment down: shows what would go, asks, and does it. Buckets with data in them are refused."""
     session = current()
-    terraform = _opened(session, bundle, script)
+    terraform = _opened(session, bundle, script, any_will_do=True)
     changes = terraform.plan(destroy=True)
     if changes:
         _ask(session, yes, f"Destroy the environment {session.config().environment}?")
@@ -79,7 +79,7 @@ def destroy(bundle: Path | None, script: Path | None, yes: bool) -> None:
     session.show(Answer({"destroyed": changes}, ["Destroyed." if changes else "Nothing is deployed."]))
 
 
-def _opened(session: Session, wheels: Path | None, script: Path | None) -> Terraform:
+def _opened(session: Session, wheels: Path | None, script: Path | None, *, any_will_do: bool = False) -> Terraform:
     from lakehead.aws import deploy
     from lakehead.aws.package import Bundle
     from lakehead.storage.etags import sha256_file
@@ -90,7 +90,7 @@ def _opened(session: Session, wheels: Path | None, script: Path | None) -> Terra
 
     def job() -> Bundle:
         if wheels is None or script is None:
-            return deploy.bundle(config, session.say)
+            return deploy.bundle(config, session.say, any_will_do=any_will_do)
         with wheels.open("rb") as file:
             return Bundle(wheels, script, sha256_file(file))
 
