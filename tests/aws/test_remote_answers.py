@@ -12,11 +12,15 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 
+from lakehead.aws import health
 from lakehead.aws.api import Aws, Expected, explained
 from lakehead.aws.executions import Executions, execution_arn
 from lakehead.aws.loglines import job_runs
 from lakehead.aws.queries import Athena
+from lakehead.config import load_config
 from lakehead.errors import ConfigError, NotFound, NotRedrivable, QueryError, StorageUnavailable
+from lakehead.landing import lake_contracts
+from lakehead.storage import open_store
 
 ORDERS = "arn:aws:states:eu-central-1:123456789012:stateMachine:sales-prod-sales-orders-ingest"
 RETURNS = ORDERS.replace("orders", "returns")
@@ -28,6 +32,7 @@ class Scripted:
 
     def __init__(self, **answers: Any) -> None:
         self.answers = answers
+        self.identity = self.region = ""
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def call(self, service: str, method: str, *, expected: tuple[str, ...] = (), **arguments: Any) -> Any:
@@ -309,3 +314,29 @@ def test_what_is_missing_on_this_machine_is_told(error: Exception, hint: str) ->
     with pytest.raises(ConfigError) as caught, explained("sts"):
         raise error
     assert hint in caught.value.hint
+
+
+def test_doctor_tells_everything_that_is_wrong(tmp_path: Path) -> None:
+    """One thing that is wrong hides no other."""
+    text = '[lake]\nname = "sales"\n[env.prod]\nstorage = "s3"\nruntime = "aws"\nregion = "eu-central-1"\n'
+    (tmp_path / "lakehead.toml").write_text(text, encoding="utf-8")
+    config = load_config(tmp_path, "prod", environ={})
+    (tmp_path / "data").mkdir()
+
+    def denied(**_: Any) -> Any:
+        raise ConfigError("athena answers AccessDeniedException", hint="Give this identity the permission.")
+
+    asked, scripted = aws(get_work_group=denied)
+    scripted.identity, scripted.region = "arn:aws:iam::123456789012:user/me", "eu-central-1"
+    store = open_store(tmp_path / "data")
+    store.create_bucket(config.raw_bucket)
+    checks = health.checks(config, asked, store, lambda: lake_contracts(config))
+    assert {check.name: check.ok for check in checks} == {
+        "contracts": False,
+        "settings": True,
+        "credentials": True,
+        "bucket sales-datalake-raw-prod": True,
+        "bucket sales-datalake-processed-prod": False,
+        "workgroup sales-prod": False,
+    }
+    assert checks[-1].hint == "Give this identity the permission."

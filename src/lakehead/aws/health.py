@@ -8,13 +8,21 @@ from itertools import islice
 from lakehead.aws import names
 from lakehead.aws.api import Aws
 from lakehead.config import LakeConfig
+from lakehead.contract import Contract
 from lakehead.errors import LakeheadError
 from lakehead.results import DoctorCheck
 from lakehead.storage import ObjectStore
 
 
-def checks(config: LakeConfig, aws: Aws, store: ObjectStore, datasets: Mapping[str, str]) -> list[DoctorCheck]:
-    """One check for each thing that the commands need. `datasets` names each dataset's state machine."""
+def checks(
+    config: LakeConfig, aws: Aws, store: ObjectStore, contracts: Callable[[], Mapping[str, Contract]]
+) -> list[DoctorCheck]:
+    """One check for each thing that the commands need."""
+    datasets: list[str] = []
+
+    def read() -> str:
+        datasets.extend(sorted(contracts()))
+        return ", ".join(datasets)
 
     def lists(bucket: str) -> Callable[[], str]:
         def look() -> str:
@@ -22,9 +30,9 @@ def checks(config: LakeConfig, aws: Aws, store: ObjectStore, datasets: Mapping[s
 
         return look
 
-    def machine(name: str) -> Callable[[], str]:
+    def machine(dataset: str) -> Callable[[], str]:
         def look() -> str:
-            arn = names.arn(aws, name)
+            arn = names.arn(aws, names.state_machine(config, dataset))
             return str(aws.call("stepfunctions", "describe_state_machine", stateMachineArn=arn)["status"])
 
         return look
@@ -33,15 +41,16 @@ def checks(config: LakeConfig, aws: Aws, store: ObjectStore, datasets: Mapping[s
         found = aws.call("athena", "get_work_group", WorkGroup=names.prefix(config))["WorkGroup"]
         return str(found.get("State", "ENABLED"))
 
+    found = [_check("contracts", read)]
     looks: dict[str, Callable[[], str]] = {
         "settings": lambda: f"{config.file}, environment {config.environment}",
         "credentials": lambda: f"{aws.identity} in {aws.region}",
         f"bucket {config.raw_bucket}": lists(config.raw_bucket),
         f"bucket {config.processed_bucket}": lists(config.processed_bucket),
-        **{f"state machine of {dataset}": machine(name) for dataset, name in datasets.items()},
+        **{f"state machine of {dataset}": machine(dataset) for dataset in datasets},
         f"workgroup {names.prefix(config)}": workgroup,
     }
-    return [_check(name, look) for name, look in looks.items()]
+    return [*found, *(_check(name, look) for name, look in looks.items())]
 
 
 def _check(name: str, look: Callable[[], str]) -> DoctorCheck:

@@ -83,10 +83,8 @@ class AwsLake:
 
     @cached_property
     def _executions(self) -> Executions:
-        return Executions(self._aws, {name: names.arn(self._aws, one) for name, one in self._machines().items()})
-
-    def _machines(self) -> dict[str, str]:
-        return {name: names.state_machine(self.config, name) for name in self.contracts}
+        machines = {name: names.state_machine(self.config, name) for name in self.contracts}
+        return Executions(self._aws, {name: names.arn(self._aws, machine) for name, machine in machines.items()})
 
     def _datasets(self, name: str | None) -> list[str]:
         return [dataset_named(self.contracts, name)] if name else sorted(self.contracts)
@@ -254,7 +252,7 @@ class AwsLake:
 
     def doctor(self) -> list[DoctorCheck]:
         """Look at the settings, the credentials and the deployment, one thing at a time; changes nothing."""
-        return health.checks(self.config, self._aws, self.store, self._machines())
+        return health.checks(self.config, self._aws, self.store, lambda: self.contracts)
 
     # What has no meaning here --------------------------------------------------------------------------------------
 
