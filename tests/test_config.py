@@ -274,3 +274,10 @@ def test_the_line_of_a_key_is_where_its_value_begins(tmp_path: Path, entries: li
     document = Document.__new__(Document)
     document.text, document.data = text, tomllib.loads(text)
     assert {key: document.line_of(("lake", key)) for key in expected} == expected
+
+
+def test_what_aws_runs_has_its_objects_in_s3(tmp_path: Path) -> None:
+    error = refused(tmp_path, LEAST + 'runtime = "aws"\n')
+    assert "needs storage" in error.message and "[env.dev]" in error.hint
+    config = load_config(lake(tmp_path, LEAST + 'runtime = "aws"\nstorage = "s3"\n'), environ={})
+    assert (config.runtime, config.storage) == ("aws", "s3")

@@ -27,9 +27,13 @@ class Follower:
 
     def note(self, execution: Execution) -> None:
         """An execution ended. Others than the named ones are left alone."""
+        self.note_run(run_summary(execution))
+
+    def note_run(self, run: RunSummary) -> None:
+        """The same, for an execution that some other engine ran."""
         with self._changed:
-            if execution.name in self._names and execution.name not in self._ended:
-                self._ended[execution.name] = run_summary(execution)
+            if run.name in self._names and run.name not in self._ended:
+                self._ended[run.name] = run
                 self._tell()
                 self._changed.notify_all()
 

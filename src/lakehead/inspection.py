@@ -112,8 +112,8 @@ def quarantined(records: Iterable[CommitRecord], limit: int) -> list[QuarantineS
     return sorted(found, key=lambda one: (-one.rows, one.key))[:limit]
 
 
-def quarantine_sql(table: str, key: str | None, reason: str | None, limit: int) -> str:
-    """Athena SQL for quarantined rows: key, line, text, reasons."""
+def quarantine_sql(table: str, key: str | None, reason: str | None, limit: int, *, reasons: str = "reasons") -> str:
+    """Athena SQL for quarantined rows: key, line, text, and the reasons as this expression gives them."""
 
     def text(value: str) -> str:
         return "'" + value.replace("'", "''") + "'"
@@ -122,7 +122,7 @@ def quarantine_sql(table: str, key: str | None, reason: str | None, limit: int) 
     if reason:
         conditions.append(f"contains(reasons, {text(reason)})")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f'SELECT source_key, line, text, reasons FROM "{table}"{where} ORDER BY source_key, line LIMIT {limit}'
+    return f'SELECT source_key, line, text, {reasons} FROM "{table}"{where} ORDER BY source_key, line LIMIT {limit}'
 
 
 def notification(item: FeedItem) -> NotificationSummary:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from lakehead import inspection
 from lakehead.catalog import Catalog
 from lakehead.config import LakeConfig
-from lakehead.contract import Contract, load_contracts
-from lakehead.errors import Busy, ConfigError, InvalidKey, LakeheadError, NotFound, NotRedrivable, UsageError
+from lakehead.contract import Contract
+from lakehead.errors import Busy, LakeheadError, NotFound, NotRedrivable
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.verify import VerifyReport as Verification
 from lakehead.etl.verify import verify
 from lakehead.events import DatasetRule, EventStore, ZoneWatcher, dataset_of, reconcile
 from lakehead.following import Follower
+from lakehead.landing import dataset_named, lake_contracts, put_files
 from lakehead.model import Json, ObjectCreated, ObjectVersion, utc_now
 from lakehead.notify import Notifier
 from lakehead.pipeline import Pipeline, execution_name, load_document
@@ -85,14 +86,7 @@ class Lake:
     @cached_property
     def contracts(self) -> Mapping[str, Contract]:
         """The contract of every dataset. Read on first use: what only looks needs none. Raises ContractError."""
-        contracts = load_contracts(self.config.contracts_dir)
-        if not contracts:
-            raise ConfigError(
-                "the lake has no contract",
-                hint="Write contracts/<folder>/<dataset>.odcs.yaml, or start from: lakehead init",
-                path=str(self.config.contracts_dir),
-            )
-        return contracts
+        return lake_contracts(self.config)
 
     def __enter__(self) -> Lake:
         return self
@@ -121,32 +115,11 @@ class Lake:
 
         Raises UsageError for a dataset or a kind of file that the lake does not know.
         """
-        name, day = self._dataset(dataset), ingest_date or utc_now().date()
-        for path in files:
-            if not path.name.endswith((".csv", ".csv.gz")):
-                raise UsageError("only .csv and .csv.gz files are loaded", file=str(path))
-            if path.name.startswith((".", "_")):
-                raise InvalidKey("names that begin with a dot or an underscore are invisible in a lake", file=str(path))
-        landed = []
-        for path in files:
-            found = self.store.put_file(self.config.raw_bucket, layout.raw_key(name, day, path.name), path)
-            landed.append(
-                ObjectVersion(found.bucket, found.key, found.etag, found.size, found.sequencer, found.version_id)
-            )
-            if progress:
-                progress(path)
-        return landed
+        day = ingest_date or utc_now().date()
+        return put_files(self.store, self.config.raw_bucket, self._dataset(dataset), day, files, progress)
 
     def _dataset(self, name: str | None) -> str:
-        if name is None and len(self.contracts) == 1:
-            return next(iter(self.contracts))
-        if name is None:
-            raise UsageError("the lake has several datasets", hint=f"Name one: {', '.join(sorted(self.contracts))}")
-        if name not in self.contracts:
-            raise NotFound(
-                "no contract describes this dataset", dataset=name, hint=f"Known: {', '.join(self.contracts)}"
-            )
-        return name
+        return dataset_named(self.contracts, name)
 
     # Loading -----------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from lakehead.errors import Busy, QueryError, UnsupportedSql
 from lakehead.etl.duckdb_engine import DuckDBEngine
 from lakehead.model import Zone
 from lakehead.query import QueryEngine, named_queries
+from lakehead.query.result import Answer
 
 QUERIES = Path(__file__).resolve().parents[2] / "src/lakehead/examples/sales/queries"
 
@@ -319,7 +320,7 @@ def test_the_session_reaches_only_its_files(asked: Room, monkeypatch: pytest.Mon
             asked.engine.run("SELECT 1 FROM processed_orders")
     monkeypatch.undo()
     result = asked.engine.run("SELECT 1 FROM processed_orders")
-    assert result._answer is not None
+    assert isinstance(result._answer, Answer)
     connection: Any = result._answer._connection
     file = next(iter(asked.catalog.files("processed_orders")))
     path = asked.root / "data/processed" / file.key

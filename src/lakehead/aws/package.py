@@ -90,7 +90,8 @@ def _own_wheel(folder: Path) -> None:
     members = {
         path.relative_to(root.parent).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
+        # The Terraform module is in an installed wheel only, and no job needs it: the same bytes from a checkout.
+        if path.is_file() and "__pycache__" not in path.parts and path.relative_to(root).parts[0] != "infra"
     }
     tags = "Wheel-Version: 1.0\nGenerator: lakehead\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     members |= {f"{info}/METADATA": metadata.encode(), f"{info}/WHEEL": tags.encode()}

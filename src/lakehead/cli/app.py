@@ -27,6 +27,7 @@ COMMANDS = {
     "doctor": (_AT + "doctor", "Check the machine and the lake."),
     "notifications": (_AT + "notifications", "What was announced: list, retry."),
     "workflow": (_AT + "workflow", "Workflow documents: validate, test, run, graph."),
+    "deploy": (_AT + "deploy", "Deploy to AWS by Terraform: plan, apply, outputs, destroy."),
     "package": (_AT + "package", "What a deployment uploads: the Glue job's bundle."),
     "config": (_AT + "config", "The settings, and where each comes from."),
 }

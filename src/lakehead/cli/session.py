@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from lakehead.cli.lakes import AnyLake
     from lakehead.config import LakeConfig
-    from lakehead.lake import Lake
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Session:
         return load_config(Path(self.lake) if self.lake else None, self.env, overrides)
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Lake]:
+    def open(self) -> Iterator[AnyLake]:
         """The lake, open for the length of the block, with its log file."""
         import logging
 
@@ -62,9 +62,9 @@ class Session:
         self.log = log_to_file(config.log_file, level=logging.getLevelNamesMapping()[config.log_level.upper()])
         self.log_file = config.log_file
 
-        from lakehead.lake import Lake
+        from lakehead.cli.lakes import open_lake
 
-        with Lake.open(config) as lake:
+        with open_lake(config) as lake:
             yield lake
 
     def close(self) -> None:

@@ -38,6 +38,7 @@ class LakeConfig:
     name: str
     environment: str
     storage: str
+    runtime: str
     storage_path: Path
     region: str
     endpoint_url: str
@@ -234,6 +235,13 @@ def _check_whole(config: LakeConfig) -> None:
             "raw_bucket and processed_bucket are the same: the lake would load its own output",
             file=str(config.file),
             received=config.raw_bucket,
+        )
+    if config.runtime == "aws" and config.storage != "s3":
+        raise ConfigError(
+            'runtime = "aws" needs storage = "s3": what AWS runs has its objects in S3',
+            hint=f'Write storage = "s3" below [env.{config.environment}].',
+            file=str(config.file),
+            received=config.storage,
         )
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lakehead.query.bound import name_sql, text_sql
 from lakehead.query.types import Type
@@ -22,13 +22,24 @@ _BATCH = 5_000
 Row = tuple[Any, ...]
 
 
+class Kept(Protocol):
+    """What holds an answer until it is read."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+    def write_parquet(self, path: Path, names: list[str]) -> None:
+        """Write it as a Parquet file with these columns."""
+
+
 @dataclass(slots=True)
 class QueryResult:
     """The answer: `columns` are names and Athena types, `rows` an iterator of tuples, to be read once.
 
     Values are None, bool, int, float, Decimal, str, bytes, date, datetime (in UTC), list or dict. `files` and
     `scanned_bytes` are those of the files that the query selected; `partitions` tells how many of how many it looked
-    at, over all tables. `truncated`: there were more than `max_rows` rows. Close it, or read it to the end.
+    at, over all tables. `truncated`: there were more than `max_rows` rows. `row_count` is -1 where rows are fetched as
+    they are read. Close it, or read it to the end.
     """
 
     columns: list[tuple[str, str]]
@@ -38,7 +49,7 @@ class QueryResult:
     scanned_bytes: int = 0
     partitions: tuple[int, int] = (0, 0)
     truncated: bool = False
-    _answer: Answer | None = field(default=None, repr=False)
+    _answer: Kept | None = field(default=None, repr=False)
 
     def __enter__(self) -> QueryResult:
         return self

@@ -28,4 +28,6 @@ def command(files: tuple[Path, ...], dataset: str | None, ingest_date: date | No
 
         versions = lake.put(files, dataset=dataset, ingest_date=ingest_date, progress=landed)
     rows = [(version.bucket, version.key, version.size) for version in versions]
-    session.show(Listing(("bucket", "key", "bytes"), rows, footer="Load them with: lakehead ingest"))
+    runs = f"AWS loads them now; follow it with: lakehead --env {lake.config.environment} runs ls"
+    footer = runs if lake.config.runtime == "aws" else "Load them with: lakehead ingest"
+    session.show(Listing(("bucket", "key", "bytes"), rows, footer=footer))

@@ -15,7 +15,7 @@ from lakehead.cli.render import Listing
 from lakehead.cli.session import Session, current
 
 if TYPE_CHECKING:
-    from lakehead.lake import Lake
+    from lakehead.cli.lakes import AnyLake
     from lakehead.query import QueryResult
 
 
@@ -39,7 +39,7 @@ def command(sql: str | None, named: str | None, file: IO[str] | None, listing: b
             _answer(session, lake, file.read() if file is not None else str(sql), to)
 
 
-def _answer(session: Session, lake: Lake, sql: str, to: Path | None) -> None:
+def _answer(session: Session, lake: AnyLake, sql: str, to: Path | None) -> None:
     if session.output != "parquet" and to is not None:
         raise click.UsageError("--to is for --output parquet; redirect stdout for the others")
     if session.output == "parquet" and to is None and sys.stdout.isatty():
@@ -64,12 +64,12 @@ def _parquet(result: QueryResult, to: Path | None) -> None:
             shutil.copyfileobj(written, sys.stdout.buffer)
 
 
-def _named_queries(lake: Lake) -> Listing:
+def _named_queries(lake: AnyLake) -> Listing:
     rows = [(query.name, query.description) for query in lake.named_queries()]
     return Listing(("name", "description"), rows, empty="The lake has no named queries.")
 
 
-def _named_sql(lake: Lake, name: str) -> str:
+def _named_sql(lake: AnyLake, name: str) -> str:
     from lakehead.config.document import nearest
     from lakehead.errors import NotFound
 
