@@ -1,7 +1,7 @@
 """Where Spark and this process exchange files: the one place that knows what disk Spark's tasks see.
 
-On one machine both see the same disk. On a cluster that shares no disk (AWS Glue) it is `lakehead.aws.ground`'s: a prefix
-of a bucket, to which the driver uploads what it has read, and below which Spark writes.
+On one machine both see the same disk. Where a cluster shares none (AWS Glue), `lakehead.aws.ground` gives a prefix of a
+bucket, to which the driver uploads what it has read, and below which Spark writes.
 """
 
 from __future__ import annotations
