@@ -9,11 +9,21 @@ import duckdb
 import pytest
 
 from lakehead.contract import Contract
+from lakehead.contract.model import ColumnType, Kind
 from lakehead.contract.plan import column_plan
 from lakehead.contract.queries import BadQuery, check
 from lakehead.errors import UnsupportedContract
 
 Make = Callable[..., Contract]
+TYPES = {
+    "id": ColumnType.integer("integer"),
+    "name": ColumnType.of(Kind.STRING),
+    "price": ColumnType.decimal(12, 2),
+    "d": ColumnType.of(Kind.DOUBLE),
+    "day": ColumnType.of(Kind.DATE),
+    "at": ColumnType.of(Kind.TIMESTAMP),
+    "ok": ColumnType.of(Kind.BOOLEAN),
+}
 ROWS = "(VALUES (1, 'x', 5.00), (1, 'y', 7.50), (2, 'N/A', NULL), (NULL, NULL, 1.00)) AS t(id, name, price)"
 
 
@@ -140,7 +150,67 @@ def test_severity_and_name_are_told(with_quality: Callable[..., Contract]) -> No
 )
 def test_a_query_that_is_not_plain_and_closed_is_refused(query: str) -> None:
     with pytest.raises(BadQuery):
-        check(query, ("id", "name"), None)
+        check(query, TYPES, None)
+
+
+# What DuckDB and Spark answer differently, or one of them not at all: (the query, words of the message, of the hint).
+REFUSED = [
+    ("SELECT SUM(CAST(price AS INTEGER)) FROM {object}", "CAST from decimal(12,2) to integer", "ROUND(x, 0)"),
+    ("SELECT SUM(CAST(price AS DECIMAL(12,1))) FROM {object}", "to decimal(12,1)", "ROUND(x, 1)"),
+    ("SELECT SUM(CAST(d AS INTEGER)) FROM {object}", "CAST from double to integer", "Make the column a decimal"),
+    ("SELECT SUM(d::BIGINT) FROM {object}", "CAST from double to bigint", "decimal"),
+    ("SELECT COUNT(*) FROM {object} WHERE TRY_CAST(name AS INTEGER) = 2", "CAST from varchar", "a property"),
+    ("SELECT COUNT(*) FROM {object} WHERE CAST(d AS VARCHAR) = '1e+20'", "CAST from double to varchar", "decimal"),
+    ("SELECT COUNT(*) FROM {object} WHERE CAST(at AS VARCHAR) = 'x'", "CAST from timestamp to varchar", ""),
+    ("SELECT COUNT(*) FROM {object} WHERE d || 'x' = '1e+20x'", "d is double, where a string", ""),
+    ("SELECT SUM(CAST(id AS FLOAT)) FROM {object}", "CAST to", ""),
+    ("SELECT COUNT(*) FROM {object} WHERE CAST(name AS DATE) = day", "CAST from varchar to date", "a property"),
+    ("SELECT SUM(CAST(ok AS DECIMAL(3,0))) FROM {object}", "CAST from boolean", ""),
+    ("SELECT SUM(ROUND(d, 2)) FROM {object}", "exact numbers", "decimal"),
+    ("SELECT ROUND(AVG(price), 2) FROM {object}", "exact numbers", "differently"),
+    ("SELECT ROUND(SUM(price) / COUNT(*), 2) FROM {object}", "exact numbers", "differently"),
+    ("SELECT SUM(ROUND(price, -1)) FROM {object}", "plain number", ""),
+    ("SELECT SUM(ROUND(price, id)) FROM {object}", "plain number", ""),
+    ("SELECT COUNT(*) FROM {object} WHERE day - DATE '2025-01-01' > 3", "day is a date", "YEAR, MONTH or DAY"),
+    ("SELECT COUNT(*) FROM {object} WHERE day + 1 > DATE '2025-01-01'", "day is a date", "compare them"),
+    ("SELECT COUNT(*) FROM {object} WHERE 1 + day > day", "day is a date", "compare them"),
+    ("SELECT COUNT(*) FROM {object} WHERE day - id > day", "day is a date", "compare them"),
+    ("SELECT COUNT(*) FROM {object} WHERE at - at IS NULL", '"at" is a timestamp', "compare them"),
+    ("SELECT MAX(day) - MIN(day) FROM {object}", "MAX(day) is a date", "compare them"),
+    ("SELECT COUNT(*) FROM {object} WHERE day = name", "are mixed", "DATE '2025"),
+    ("SELECT COUNT(*) FROM {object} WHERE day > '1.2.2025'", "is no date", "2025-01-31"),
+    ("SELECT COUNT(*) FROM {object} WHERE name = 1.5", "varchar and decimal(2,1) are mixed", ""),
+    ("SELECT COUNT(*) FROM {object} WHERE COALESCE(name, 0) = 1", "are mixed", ""),
+    ("SELECT COUNT(*) FROM {object} WHERE id IN (SELECT name FROM {object})", "are mixed", ""),
+    ("SELECT SUM(name) FROM {object}", "where a number is needed", ""),
+    ("SELECT SUM(ok) FROM {object}", "where a number is needed", ""),
+    ("SELECT COUNT(*) FROM {object} WHERE id", "where a condition is needed", ""),
+    ("SELECT COUNT(*) FROM {object} WHERE YEAR(name) = 2025", "where a date or timestamp", ""),
+    ("SELECT COUNT(*) FROM {object} WHERE id LIKE '1%'", "where a string is needed", ""),
+    ("SELECT MAX(name) FROM {object}", "gives a varchar", "COUNT(*)"),
+    ("SELECT * FROM {object}", "gives 7 values", ""),
+    ("SELECT MAX(id, 2) FROM {object}", "one argument", ""),
+    ("SELECT COUNT(*) FROM (SELECT DISTINCT ON (id) * FROM {object})", "DISTINCT ON", "chance"),
+    ("SELECT COUNT(*) FROM (SELECT * EXCLUDE (id) FROM {object})", "EXCLUDE", "Name the columns"),
+    # A name that means something else within.
+    ("SELECT SUM(CAST(id AS DOUBLE)) FROM (SELECT name AS id FROM {object})", "CAST from varchar", ""),
+    ("SELECT SUM(CAST(Id AS DOUBLE)) FROM (SELECT name AS Id FROM {object})", "CAST from varchar", ""),
+    ("SELECT SUM(CAST(id AS DOUBLE)) FROM (SELECT name FROM {object}) AS t(id)", "names of columns", "AS"),
+    ("WITH a(id) AS (SELECT name FROM {object}) SELECT SUM(CAST(id AS DOUBLE)) FROM a", "names of columns", "AS"),
+    ("SELECT COUNT(*) FROM (SELECT name AS id, name FROM {object} WHERE id > 1)", "another value", "another name"),
+    ("SELECT COUNT(*) FROM (SELECT d AS id, * FROM {object})", "two columns are named id", "name of its own"),
+    ("WITH a AS (SELECT price AS p FROM {object}) SELECT SUM(p::BIGINT) FROM a", "CAST from decimal", "ROUND"),
+    ("SELECT (SELECT SUM(CAST(t.d AS BIGINT)) FROM (SELECT 1 AS d)) FROM {object} AS t", "CAST from double", ""),
+    ("WITH RECURSIVE a AS (SELECT id FROM a) SELECT MAX(id) FROM a", "reads itself", ""),
+    ("SELECT MAX(d) FROM (SELECT id FROM {object})", "d is no column here", "FROM"),
+]
+
+
+@pytest.mark.parametrize(("query", "words", "hint"), REFUSED)
+def test_what_engines_answer_differently_is_refused(query: str, words: str, hint: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        check(query, TYPES, None)
+    assert words in str(caught.value) and hint in caught.value.hint
 
 
 def test_metrics_at_odds_with_their_place_are_refused(with_quality: Callable[..., Contract]) -> None:

@@ -118,6 +118,12 @@ PROPERTIES: list[tuple[dict[str, Any], str, str, str]] = [
         "object",
     ),
     (
+        {**MONEY, "quality": [{"type": "sql", "query": "SELECT SUM({property}::INT) FROM {object}", "mustBe": 0}]},
+        ".quality[0].query",
+        r"CAST from decimal\(12,2\) to integer is not supported",
+        "ROUND",
+    ),
+    (
         {**NAME, "customProperties": [{"property": "csvDelimiter", "value": ";"}]},
         ".customProperties[0]",
         "whole dataset",

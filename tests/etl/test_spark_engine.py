@@ -26,7 +26,7 @@ from lakehead.errors import (
 from lakehead.etl import folders, reading, records
 from lakehead.etl.place import Place
 from lakehead.etl.spark import layout, lines, output, runtime
-from lakehead.etl.spark.faults import spark_explained
+from lakehead.etl.spark.faults import cause, spark_explained
 from lakehead.etl.spark.layout import PlannedFile, _cut
 from lakehead.model import ObjectVersion
 
@@ -242,6 +242,30 @@ def test_faults_are_explained(
         raise error
     assert words in str(caught.value) and "\tat " not in str(caught.value)
     assert caught.value.hint and caught.value.where["key"] == "sales/orders/orders.csv"
+
+
+PLAN = "\n'Aggregate [unresolvedalias(count(1), None)]\n+- 'Filter (day#1 > 3)\n:  +- Relation [value#337] text\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            f"[DATATYPE_MISMATCH.BINARY_OP_DIFF_TYPES] Cannot resolve it;{PLAN}",
+            "[DATATYPE_MISMATCH.BINARY_OP_DIFF_TYPES]",
+        ),
+        (
+            f"[DIVIDE_BY_ZERO] Division by zero.{PLAN}\tat org.X\nCaused by: java.lang.X: no",
+            "[DIVIDE_BY_ZERO] Division",
+        ),
+        (f"Cannot resolve it;{PLAN}: +- Relation", "Cannot resolve it;"),
+        (f"{TRACE}org.apache.X: oops;{PLAN}: +- Relation [value#337] text\n\tat org.Y", "org.apache.X: oops;"),
+        ("An error occurred.\n: java.lang.OddException\n\tat org.X", "java.lang.OddException"),
+        ("An error occurred.\n\tat org.X", "An error occurred."),
+    ],
+)
+def test_the_cause_is_no_line_of_a_query_plan(text: str, expected: str) -> None:
+    assert cause(text).startswith(expected) and "Relation" not in cause(text)
 
 
 def test_what_is_no_fault_of_spark_is_not_explained(orders: Contract) -> None:

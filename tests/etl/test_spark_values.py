@@ -107,6 +107,42 @@ CHECKS = [
     "SELECT MAX(price) - MIN(price) FROM {object}",
     "SELECT SUM(q) FILTER (WHERE price > 2) FROM {object}",
     "SELECT MAX(YEAR(day)) FROM {object} WHERE day > '2025-01-01'",
+    # Casts and rounding
+    "SELECT SUM(CAST(q AS DECIMAL(12,2))) FROM {object}",
+    "SELECT SUM(CAST(price AS DECIMAL(14,4))) FROM {object}",
+    "SELECT SUM(CAST(price AS DECIMAL)) FROM {object}",
+    "SELECT CAST(SUM(q) AS DOUBLE) / COUNT(*) FROM {object}",
+    "SELECT SUM(CAST(ROUND(price, 0) AS INTEGER)) FROM {object}",
+    "SELECT SUM(ROUND(price, 1)) FROM {object}",
+    "SELECT SUM(ROUND(-price)) FROM {object}",
+    "SELECT ROUND(SUM(price), 1) FROM {object}",
+    "SELECT ROUND(MAX(price * price), 3) FROM {object}",
+    "SELECT SUM(ROUND(q, 2)) FROM {object}",
+    "SELECT COUNT(TRY_CAST(big AS SMALLINT)) FROM {object}",
+    "SELECT COUNT(*) FROM {object} WHERE CAST(price AS VARCHAR) = '2.50' OR CAST(q AS VARCHAR) || 'x' = '7x'",
+    "SELECT SUM(CAST(ok AS INTEGER)) + SUM(CAST(name IS NULL AS INTEGER)) FROM {object}",
+    "SELECT SUM(CAST(price AS DOUBLE)) FROM {object} WHERE CAST(at AS DATE) = day",
+    # Dates
+    "SELECT COUNT(*) FROM {object} WHERE day BETWEEN DATE '2025-01-02' AND '2026-01-01'",
+    "SELECT COUNT(*) FROM {object} WHERE at > day AND at < TIMESTAMP '2025-06-01 00:00:00'",
+    "SELECT COUNT(*) FROM {object} WHERE at >= DATE '2025-01-02' AND day <= CAST(at AS DATE)",
+    "SELECT COUNT(*) FROM {object} WHERE COALESCE(day, '2026-01-01') IN (DATE '2026-01-01', '2025-01-01')",
+    # Numbers of several types, relations within, the other functions
+    "SELECT SUM(q) * 1.5 FROM {object}",
+    "SELECT SUM(q) + SUM(price) - 0.125 FROM {object}",
+    "SELECT 100.0 * COUNT(*) FILTER (WHERE ok IS TRUE) / COUNT(*) FROM {object}",
+    "SELECT COALESCE(SUM(q), 0.5) + NULLIF(COUNT(*), 0) FROM {object}",
+    "SELECT COUNT(*) FROM {object} WHERE d > 1.5 AND d > price - 1e3 AND price > 0.001",
+    "SELECT SUM(q % 2) + MAX(big % 7) + ABS(MIN(-q)) FROM {object}",
+    "SELECT SUM(n * q) FROM (SELECT q, COUNT(*) AS n FROM {object} GROUP BY q) AS counts",
+    "WITH a AS (SELECT name, SUM(price) AS total FROM {object} GROUP BY name) SELECT ROUND(MAX(total), 1) FROM a",
+    "WITH a AS (SELECT *, q + 1 AS more FROM {object}) SELECT MAX(CAST(more AS DOUBLE)) FROM a WHERE more > q",
+    "SELECT COUNT(*) FROM {object} WHERE price > (SELECT AVG(price) FROM {object})",
+    "SELECT COUNT(*) FROM {object} WHERE q IN (SELECT q FROM {object} WHERE price > 3)",
+    "SELECT MAX(CASE WHEN ok THEN LENGTH(name) WHEN q > 3 THEN 2.5 ELSE 0 END) FROM {object}",
+    "SELECT COUNT(*) FROM {object} WHERE name NOT LIKE 'a%' AND q NOT IN (1, 7)",
+    "SELECT COUNT(DISTINCT (name, q)) * 100 + COUNT(DISTINCT name, q) FROM {object}",
+    "SELECT COUNT(DISTINCT TRIM(name, 'a')) + COUNT_IF(ok) + GREATEST(MAX(q), 3) FROM {object}",
 ]
 
 
@@ -129,10 +165,21 @@ def test_quality_checks_give_the_same_numbers(both: Callable[..., Any], make_con
         {"name": "q", "logicalType": "integer", "physicalType": "integer"},
         {"name": "price", "logicalType": "number", "physicalType": "decimal(12,2)"},
         {"name": "day", "logicalType": "date"},
+        {"name": "d", "physicalType": "double"},
+        {"name": "big", "physicalType": "bigint"},
+        {"name": "ok", "logicalType": "boolean"},
+        {"name": "at", "logicalType": "timestamp"},
         schema={"quality": [{**one, "severity": "warning"} for one in quality]},
     )
-    rows = 'a,1,1.25,2025-01-01\nabc,2,2.50,2025-01-02\n"a\\",2,3.33,2026-01-01\n,7,,\nbe,,10.00,\nabc,2,0.01,\n'
-    loaded = both("name,q,price,day\n" + rows, contract)
+    rows = [
+        "a,1,1.25,2025-01-01,1.005,40000,true,2025-01-01T10:00:00",
+        "abc,2,2.50,2025-01-02,2.675,-7,false,2025-01-02T00:00:00",
+        '"a\\",2,3.33,2026-01-01,1e20,9007199254740993,true,2026-01-01T00:00:00.5',
+        ",7,,,,,,",
+        "be,,10.00,,-0.5,3,true,",
+        "abc,2,0.05,,0.1,0,false,2025-01-01T00:00:00",
+    ]
+    loaded = both("name,q,price,day,d,big,ok,at\n" + "\n".join(rows) + "\n", contract)
     assert len(loaded.result.warnings) == len(CHECKS) + 4
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlglot.expressions import Expr as Expression
 
 MAX_DIGITS = 38
-_NULL = ColumnType(Kind.STRING, "null")
+NULL = ColumnType(Kind.STRING, "null")
 _STRING, _BOOLEAN, _DOUBLE = (ColumnType.of(kind) for kind in (Kind.STRING, Kind.BOOLEAN, Kind.DOUBLE))
 _DATE, _TIMESTAMP = ColumnType.of(Kind.DATE), ColumnType.of(Kind.TIMESTAMP)
 _BIGINT = ColumnType.integer("bigint")
@@ -92,7 +92,7 @@ def typed(tree: Expression, columns: Mapping[str, ColumnType]) -> Typed:
 def fits(found: Typed, wanted: ColumnType) -> None:
     """Raise BadExpression unless a value of the found type can become one of the wanted type, exactly or not at all."""
     kinds = (found.type.kind, wanted.kind)
-    if found.type is _NULL or found.type.kind is wanted.kind or (found.type.exact and wanted.exact):
+    if found.type is NULL or found.type.kind is wanted.kind or (found.type.exact and wanted.exact):
         return
     if kinds == (Kind.DOUBLE, Kind.DECIMAL) or kinds == (Kind.DOUBLE, Kind.INTEGER):
         hint = "Make the column a double, or use only + - * on integers and decimals, which are exact."
@@ -108,11 +108,11 @@ class _Writer:
         self.columns = columns
 
     def write(self, node: Any) -> Typed:
-        known = _handlers().get(type(node))
+        known = handlers().get(type(node))
         if known is None:
             name = getattr(node, "name", "") if type(node).__name__ == "Anonymous" else type(node).__name__
             raise BadExpression(f"{name} is not supported in transformLogic", f"Supported: {_SUPPORTED}.")
-        unknown = [key for key, value in node.args.items() if value and key not in _ARGUMENTS]
+        unknown = [key for key, value in node.args.items() if value and key not in ARGUMENTS]
         if unknown:
             raise BadExpression(f"{unknown[0].upper()} is not supported at {type(node).__name__}")
         return known(self, node)
@@ -136,7 +136,7 @@ class _Writer:
         return Typed(f"CAST('{digits}' AS {kind.sql})", kind)
 
     def null(self, _node: Any) -> Typed:
-        return Typed("NULL", _NULL)
+        return Typed("NULL", NULL)
 
     def boolean(self, node: Any) -> Typed:
         return Typed("TRUE" if node.this else "FALSE", _BOOLEAN)
@@ -252,7 +252,10 @@ class _Writer:
     def rounded(self, node: Any) -> Typed:
         inner, digits = self.number(node.this), self._count(node.args.get("decimals"), "ROUND", least=0, absent=0)
         if not inner.type.exact:
-            raise BadExpression("ROUND is only supported on exact numbers", "Engines round doubles differently.")
+            raise BadExpression(
+                "ROUND is only supported on exact numbers",
+                "Engines round doubles differently: make the column a decimal.",
+            )
         if digits >= inner.type.scale:
             return inner
         # One digit more, for 9.9 rounds to 10.
@@ -307,12 +310,15 @@ class _Writer:
 
         wanted = _cast_type(node.to.sql("duckdb"))
         if isinstance(node.this, exp.Literal) and node.this.is_string and wanted.kind in (Kind.DATE, Kind.TIMESTAMP):
-            return _moment_literal(node.this.this, wanted)
+            return moment_literal(node.this.this, wanted)
         inner = self.write(node.this)
-        if inner.type is _NULL:
+        if inner.type is NULL:
             return Typed(f"CAST(NULL AS {wanted.sql})", wanted)
-        _check_cast(inner.type, wanted)
+        self.castable(inner.type, wanted)
         return Typed(f"TRY_CAST({inner.sql} AS {wanted.sql})", wanted)
+
+    def castable(self, found: ColumnType, wanted: ColumnType) -> None:
+        check_cast(found, wanted)
 
     def number(self, node: Any) -> Typed:
         found = self.write(node)
@@ -332,7 +338,7 @@ class _Writer:
     def _of_kind(self, node: Any, kinds: tuple[Kind, ...], wanted: str) -> Typed:
         # Parsers wrap the argument of DATE_TRUNC and the like in a cast of their own.
         found = self.write(node)
-        if found.type.kind not in kinds or found.type is _NULL:
+        if found.type.kind not in kinds or found.type is NULL:
             raise BadExpression(f"{node.sql()} is {found.type.sql}, where {wanted} is needed")
         return found
 
@@ -347,16 +353,17 @@ class _Writer:
     def alike(self, nodes: list[Any]) -> list[Typed]:
         """The values brought to one type, so that no engine converts by rules of its own."""
         values = [self.write(node) for node in nodes]
-        types = [value.type for value in values if value.type is not _NULL]
+        types = [value.type for value in values if value.type is not NULL]
         if not types:
             return values
         common = types[0]
         for other in types[1:]:
-            common = _common(common, other)
-        return [Typed(_widen(value, common), common) if value.type is not _NULL else value for value in values]
+            common = common_type(common, other)
+        return [Typed(_widen(value, common), common) if value.type is not NULL else value for value in values]
 
 
-def _common(left: ColumnType, right: ColumnType) -> ColumnType:
+def common_type(left: ColumnType, right: ColumnType) -> ColumnType:
+    """The type that holds the values of both. Raises BadExpression."""
     if left.kind is right.kind and not left.exact:
         return left
     if left.exact and right.exact:
@@ -396,7 +403,7 @@ def _cast_type(written: str) -> ColumnType:
     raise BadExpression(f"CAST to {written} is not supported")
 
 
-def _check_cast(found: ColumnType, wanted: ColumnType) -> None:
+def check_cast(found: ColumnType, wanted: ColumnType) -> None:
     """Casts on which engines agree: those that lose nothing, a timestamp's day, a number's double."""
     kinds = (found.kind, wanted.kind)
     if kinds in ((Kind.TIMESTAMP, Kind.DATE), (Kind.DATE, Kind.TIMESTAMP)) or (
@@ -409,13 +416,17 @@ def _check_cast(found: ColumnType, wanted: ColumnType) -> None:
         return
     if wanted.kind is Kind.STRING and (found.exact or found.kind in (Kind.DATE, Kind.BOOLEAN)):
         return
-    hints = {Kind.STRING: "Make it a property of that type with its own source column."}
+    hints = {
+        Kind.STRING: "Make it a property of that type with its own source column.",
+        Kind.DOUBLE: "Make the column a decimal, which is exact.",
+    }
     if found.exact and wanted.exact:
         hints[found.kind] = f"Round it first: ROUND(x, {wanted.scale})."
     raise BadExpression(f"CAST from {found.sql} to {wanted.sql} is not supported", hints.get(found.kind, ""))
 
 
-def _moment_literal(text: str, wanted: ColumnType) -> Typed:
+def moment_literal(text: str, wanted: ColumnType) -> Typed:
+    """The date or timestamp that a text in the contract stands for. Raises BadExpression."""
     from datetime import datetime
 
     shape = r"[0-9]{4}-[0-9]{2}-[0-9]{2}" + (r"( [0-9]{2}:[0-9]{2}:[0-9]{2})?" if wanted.kind is Kind.TIMESTAMP else "")
@@ -435,7 +446,7 @@ _SUPPORTED = (
 
 
 # What the handlers read of a node, or what makes no difference. Anything else that a parser finds is refused.
-_ARGUMENTS = {
+ARGUMENTS = {
     "this",
     "table",
     "expression",
@@ -448,10 +459,11 @@ _ARGUMENTS = {
     "high",
     "decimals",
 }
-_ARGUMENTS |= {"start", "length", "unit", "to", "position", "query", "is_string", "safe", "ignore_nulls", "coalesce"}
+ARGUMENTS |= {"start", "length", "unit", "to", "position", "query", "is_string", "safe", "ignore_nulls", "coalesce"}
 
 
-def _handlers() -> dict[type, Callable[[_Writer, Any], Typed]]:
+def handlers() -> dict[type, Callable[[_Writer, Any], Typed]]:
+    """What writes each kind of node of `transformLogic`."""
     from sqlglot import exp
 
     return {

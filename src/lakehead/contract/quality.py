@@ -177,7 +177,8 @@ class QualityReader:
 
     def _sql(self, place: Place, entry: dict[str, Any], column: Column | None) -> None:
         try:
-            query = queries.check(entry["query"], tuple(self.columns), column.name if column else None)
+            types = {name: found.type for name, found in self.columns.items()}
+            query = queries.check(entry["query"], types, column.name if column else None)
         except queries.BadQuery as error:
             raise self.document.unsupported((*place, "query"), f"{error}", error.hint) from error
         name = entry.get("name") or f"{column.name} sql" if column else entry.get("name") or "sql"

@@ -14,6 +14,10 @@ _HEAP = re.compile(r"OutOfMemoryError|SparkOutOfMemoryError|Cannot grow BufferHo
 _DEEP = re.compile(r"StackOverflowError")
 _STOPPED = re.compile(r"stopped SparkContext|SparkContext (?:was|has been) (?:shut ?down|stopped)")
 _DISK = re.compile(r"java\.(?:io\.(?:IOException|FileNotFoundException)|nio\.file\.FileSystemException)")
+_CLASSIFIED = re.compile(r"\[[A-Z][A-Z0-9_.]*\]")
+_TRACE = re.compile(r"^\tat |^Caused by: ", re.MULTILINE)
+# A Java class comes first: a line of a query plan may also begin with a colon.
+_CAUSE = re.compile(r"^(?:Caused by)?: ([\w$]+(?:[.][\w$]+)+(?:: .*)?)$", re.MULTILINE)
 
 
 @contextmanager
@@ -98,6 +102,9 @@ def _too_little(place: Place, heap: str) -> Busy:
 
 
 def cause(text: str) -> str:
-    """The innermost cause that a Java stack trace names, else the first line."""
-    causes = re.findall(r"^(?:Caused by)?: (.*)$", text, re.MULTILINE)
-    return causes[-1][:300] if causes else first_line(text)[:300]
+    """Spark's own words where it has a class for the error, else the innermost cause of a Java trace, else line one."""
+    first = first_line(text)[:300]
+    if _CLASSIFIED.match(text) or not _TRACE.search(text):
+        return first
+    causes = _CAUSE.findall(text)
+    return causes[-1][:300] if causes else first
