@@ -168,14 +168,14 @@ def test_an_installed_wheel_brings_the_module(tmp_path: Path) -> None:
 
 
 def test_a_deployment_from_plan_to_destroy(
-    lake: Path, terraform: Terraform, emulator: Emulator, bundle: Path, script: Path, tmp_path: Path
+    lake: Path, terraform: Terraform, emulator: Emulator, bundle: Bundle, tmp_path: Path
 ) -> None:
     provider = tmp_path / "emulator.tf"
     provider.write_text(emulator.provider(), encoding="utf-8")
     more = {"module": {"lake": {"stale_hours": 0, "metadata_sync": "direct"}}}
     (lake / "terraform.override.tf.json").write_text(json.dumps(more), encoding="utf-8")
     environment = {**os.environ, **terraform.environment, "LAKEHEAD_TERRAFORM_OVERRIDE": str(provider)}
-    job = ["--bundle", str(bundle), "--script", str(script)]
+    job = ["--bundle", str(bundle.wheels), "--script", str(bundle.script)]
 
     def run(*command: str, code: int = 0, answer: str = "") -> str:
         line = [sys.executable, "-m", "lakehead", "--lake", str(lake), "--env", "trial", "-o", "json", *command]
