@@ -290,7 +290,7 @@ LITTLE = """
         return engine.load(root / "many.csv", contract, origin=origin, staging=root / name)
 
     result = load("a")
-    print(result.rows_read, result.rows_committed, len(result.files))
+    print(result.rows_read, result.rows_committed, len(result.files), signal.getsignal(signal.SIGINT).__name__)
     process = engine.lease.runtime()._gateway.proc
     threading.Timer(1.0, process.kill).start()
     try:
@@ -317,7 +317,7 @@ def test_little_heap_a_lost_process_and_silence(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.stderr == "" and done.returncode == 0
     counts, lost, again, left, *refused = done.stdout.splitlines()
-    assert counts == "200000 200000 28"
+    assert counts == "200000 200000 28 default_int_handler"
     assert lost == "TransientError -9" and again == "True" and left == "[]"
     assert [told.partition("|False|Spark does not start: ")[0] for told in refused] == ["nonsense", "local[x]"]
     assert "Could not parse Master URL" in refused[1]

@@ -11,7 +11,7 @@ from typing import Any
 from support.aws import Emulator, until
 from support.terraform import Terraform
 
-RUN_SECONDS = 90.0
+RUN_SECONDS = 200.0
 HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -171,7 +172,8 @@ class Runtime:
             with noise.open("wb") as stderr, _java():
                 streams = {"stdout": subprocess.DEVNULL, "stderr": stderr}
                 gateway = launch_gateway(conf, streams)  # type: ignore[no-untyped-call]
-            context = SparkContext(conf=conf, gateway=gateway)
+            with _interrupts():
+                context = SparkContext(conf=conf, gateway=gateway)
         except Exception as error:  # of many kinds, and each says so in many lines
             told = _told(noise) or cause(str(error))  # Java is asked for the text, so before it ends
             if gateway is not None:
@@ -264,6 +266,17 @@ def _end(gateway: Any) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Keep the process's own answer to Ctrl-C. PySpark puts in one that fails once its Spark has ended."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
