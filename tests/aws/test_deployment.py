@@ -18,6 +18,7 @@ from lakehead.config import load_config
 from lakehead.contract import Contract, load_contracts
 from lakehead.events import DatasetRule
 from lakehead.pipeline import configure_values, configured, load_document
+from lakehead.storage import layout
 
 ENVIRONMENT = '[lake]\nname = "sales"\n[env.test]\nstorage = "s3"\npoll_seconds = 1\nsettle_seconds = 2\n'
 
@@ -139,6 +140,9 @@ def test_every_bucket_is_closed(deployment: Deployment) -> None:
         rules = {one["ID"]: one for one in s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]}
         assert rules["replaced-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
         assert rules["replaced-versions"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+        if bucket == deployment.processed:
+            assert rules["staged-files"]["Filter"] == {"Prefix": f"{layout.SYSTEM}staging/"}
+            assert rules["staged-files"]["Expiration"] == {"Days": 7}
 
 
 def test_without_tls_nobody_but_root_reads(deployment: Deployment) -> None:

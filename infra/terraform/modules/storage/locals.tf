@@ -1,7 +1,14 @@
 locals {
-  # What nobody needs after a while, in the artifacts bucket.
-  passing_prefixes = {
-    query-results   = "athena-results/"
-    temporary-files = "temp/"
+  # What nobody needs after a while.
+  passing = {
+    raw = {}
+    processed = {
+      # A job empties its own; what one that was killed left behind is older than any job that runs.
+      staged-files = { prefix = "_lakehead/staging/", days = 7 }
+    }
+    artifacts = {
+      query-results   = { prefix = "athena-results/", days = var.query_result_days }
+      temporary-files = { prefix = "temp/", days = var.query_result_days }
+    }
   }
 }

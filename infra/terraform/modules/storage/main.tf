@@ -106,18 +106,22 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
   }
 
   dynamic "rule" {
-    for_each = each.key == "artifacts" ? local.passing_prefixes : {}
+    for_each = local.passing[each.key]
 
     content {
       id     = rule.key
       status = "Enabled"
 
       filter {
-        prefix = rule.value
+        prefix = rule.value.prefix
       }
 
       expiration {
-        days = var.query_result_days
+        days = rule.value.days
+      }
+
+      noncurrent_version_expiration {
+        noncurrent_days = 1
       }
     }
   }
