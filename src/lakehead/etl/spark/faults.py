@@ -73,7 +73,7 @@ def _failed(text: str, place: Place, heap: str) -> LakeheadError:
     if _DEEP.search(text):
         return TerminalError(
             "a pattern of the contract is too complex for one of the file's texts",
-            hint='Simplify the pattern, limit the column\'s length, or load with engine = "duckdb".',
+            hint='Simplify the pattern (`[ab]*` for `(?:a|b)*`), or load with engine = "duckdb".',
             **place.where,
         )
     if _DISK.search(text):
