@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
+from support.aws import Emulator
 from support.deployed import HEADER, Deployment
+
+from lakehead.aws.glue_catalog import GlueTable, sync
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +58,43 @@ def test_the_job_may_write_to_its_tables_only_now(direct: Deployment) -> None:
     assert not [one for one in states["Statement"] if one["Sid"] == "RunCrawlers"]
     (register,) = [one for one in job["Statement"] if one["Sid"] == "RegisterPartitions"]
     used = {call["action"] for call in direct.emulator.calls if call["principal"] == direct.lake["roles"]["etl"]}
-    # UpdateTable is for a contract that changed.
-    assert set(register["Action"]) - used <= {"glue:UpdateTable"}
+    # These are for a contract that changed.
+    assert set(register["Action"]) - used <= {"glue:UpdatePartition", "glue:UpdateTable"}
     assert all("*" not in resource for resource in register["Resource"])
+
+
+@pytest.fixture
+def table(emulator: Emulator) -> GlueTable:
+    """A table of a database that nobody else uses, not made yet."""
+    database = f"direct_{uuid.uuid4().hex[:8]}"
+    emulator.glue.create_database(DatabaseInput={"Name": database})
+    return GlueTable(database, "sold", "s3://b/sold/", (("n", "bigint"),), ("shop",), ("shop=a%2Fb", "shop=c"))
+
+
+def test_jobs_that_end_together_make_one_table(emulator: Emulator, table: GlueTable) -> None:
+    shops = [replace(table, partitions=(f"shop={n}",)) for n in range(16)]
+    with ThreadPoolExecutor(len(shops)) as pool:
+        list(pool.map(lambda shop: sync(emulator.glue, shop), shops))
+    found = emulator.glue.get_partitions(DatabaseName=table.database, TableName=table.table)["Partitions"]
+    assert sorted(int(one["Values"][0]) for one in found) == list(range(16))
+
+
+def test_values_are_registered_as_they_are_and_follow_the_contract(emulator: Emulator, table: GlueTable) -> None:
+    sync(emulator.glue, table)
+    wider = replace(table, columns=(*table.columns, ("m", "string")), partitions=("shop=a%2Fb", "shop=d"))
+    sync(emulator.glue, wider)
+    asked = {"DatabaseName": table.database, "TableName": table.table}
+    found = {
+        one["Values"][0]: (
+            one["StorageDescriptor"]["Location"],
+            [column["Name"] for column in one["StorageDescriptor"]["Columns"]],
+        )
+        for one in emulator.glue.get_partitions(**asked)["Partitions"]
+    }
+    assert found == {
+        "a/b": ("s3://b/sold/shop=a%2Fb/", ["n", "m"]),
+        "c": ("s3://b/sold/shop=c/", ["n"]),
+        "d": ("s3://b/sold/shop=d/", ["n", "m"]),
+    }
+    columns = emulator.glue.get_table(DatabaseName=table.database, Name=table.table)["Table"]["StorageDescriptor"]
+    assert [column["Name"] for column in columns["Columns"]] == ["n", "m"]

@@ -16,7 +16,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.glue import GlueMachine
 
-from lakehead.aws.glue_job import NAMES, main, one_line, parsed_arguments
+from lakehead.aws.glue_job import NAMES, main, one_line, parsed_arguments, persistently
+from lakehead.errors import ObjectNotFound, StorageUnavailable
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import read_commit
 from lakehead.model import object_id
@@ -180,6 +181,37 @@ def test_a_value_is_taken_as_it_is(values: list[str]) -> None:
     pairs = [part for pair in zip(ARGUMENTS, values, strict=True) for part in pair]
     parsed = parsed_arguments([*given_by_glue, *pairs])
     assert [getattr(parsed, name.removeprefix("--")) for name in ARGUMENTS] == values
+
+
+@pytest.mark.parametrize(("failures", "waited"), [(0, []), (2, [5.0, 30.0])])
+def test_what_passes_by_itself_is_waited_for(
+    failures: int, waited: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("lakehead.aws.glue_job.time.sleep", waits.append)
+    answers = iter([StorageUnavailable("S3 asks to slow down")] * failures + ["loaded"])
+
+    def load() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert persistently(load) == "loaded" and waits == waited
+
+
+@pytest.mark.parametrize(("error", "tries"), [(StorageUnavailable("no disk"), 3), (ObjectNotFound("gone"), 1)])
+def test_what_does_not_pass_ends_the_job(error: Exception, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehead.aws.glue_job.time.sleep", lambda _: None)
+    tried: list[int] = []
+
+    def load() -> None:
+        tried.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        persistently(load)
+    assert len(tried) == tries
 
 
 def test_a_message_is_one_line() -> None:

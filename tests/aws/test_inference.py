@@ -38,7 +38,7 @@ def test_a_star_stays_in_its_folder() -> None:
 def test_folders_below_the_table_are_partitions() -> None:
     keys = [DEEP.format(day) for day in (1, 1, 2)]
     assert partition_keys(keys, 2) == ("ingest_date",)
-    assert partitions(keys, 2) == (("2025-01-01",), ("2025-01-02",))
+    assert partitions(keys, 2) == ("ingest_date=2025-01-01", "ingest_date=2025-01-02")
 
 
 def test_a_raw_table_has_only_strings() -> None:

@@ -243,6 +243,13 @@ def test_a_show_has_no_line_of_names() -> None:
     assert list(asked.run("SHOW TABLES", timeout_seconds=5).rows) == [("processed_orders",)]
 
 
+def test_a_describe_comes_as_one_text_a_row() -> None:
+    columns = [column(name, "string") for name in ("col_name", "data_type", "comment")]
+    asked, _ = athena([page(columns, ["order_id            \tbigint              \t  "], ["day\tstring"])], "UTILITY")
+    rows = list(asked.run("DESCRIBE processed_orders", timeout_seconds=5).rows)
+    assert rows == [("order_id", "bigint", None), ("day", "string", None)]
+
+
 def test_an_answer_is_written_as_parquet(tmp_path: Path) -> None:
     import duckdb
 

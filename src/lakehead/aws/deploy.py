@@ -6,6 +6,7 @@ configured, Terraform's state.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -45,7 +46,10 @@ def outputs(config: LakeConfig) -> Mapping[str, Json]:
     terraform = Terraform.found(root_folder(config))
     found = terraform.outputs().get(MODULE) if (terraform.folder / "main.tf.json").is_file() else None
     if not found:
-        hint = f"Deploy it with: lakehead --env {config.environment} deploy apply"
+        hint = (
+            f"Deploy it with: lakehead --env {config.environment} deploy apply. "
+            "Where it was deployed from elsewhere, into a backend, run deploy plan here first."
+        )
         raise NotFound("the environment is not deployed, or not from this folder", hint=hint, path=str(config.root))
     return dict(found)
 
@@ -129,7 +133,7 @@ def bundle(config: LakeConfig, say: Callable[[str], None], *, any_will_do: bool 
     """
     folder = config.state_dir / "bundle"
     made, inputs = folder / "made-from.json", _inputs()
-    if made.is_file():
+    with contextlib.suppress(OSError, ValueError, KeyError):  # none yet, or one whose making was stopped
         known = json.loads(made.read_text(encoding="utf-8"))
         found = package.Bundle(folder / known["wheels"], folder / package.SCRIPT_NAME, known["sha256"])
         if (any_will_do or known["inputs"] == inputs) and found.wheels.is_file() and found.script.is_file():

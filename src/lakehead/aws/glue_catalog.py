@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from lakehead.catalog.targets import CrawlTarget, crawl_targets, processed_spec, raw_spec
 from lakehead.contract import Contract
@@ -15,6 +16,8 @@ from lakehead.storage.layout import INGEST_PARTITION
 
 BATCH = 100
 """The most partitions that one BatchCreatePartition takes."""
+TRIES = 5
+"""How often a table is looked at anew where another job made or changed it meanwhile."""
 
 HIVE = "org.apache.hadoop.hive"
 PARQUET = (
@@ -38,7 +41,8 @@ class GlueTable:
     location: str
     columns: tuple[tuple[str, str], ...]
     partition_keys: tuple[str, ...]
-    partitions: tuple[tuple[str, ...], ...]
+    partitions: tuple[str, ...]
+    """Their paths below the location, `day=2025-01-01/shop=a%2Fb`."""
     csv: dict[str, str] | None = None
     header: bool = False
 
@@ -99,42 +103,77 @@ def _table(target: CrawlTarget, store: ObjectStore, database: str, paths: tuple[
         location=spec.location,
         columns=tuple((one.name, one.type) for one in spec.columns),
         partition_keys=tuple(one.name for one in spec.partition_keys),
-        partitions=tuple(tuple(part.partition("=")[2] for part in path.split("/")) for path in paths),
+        partitions=paths,
         csv={"separatorChar": dialect.delimiter, "quoteChar": dialect.quote} if raw else None,
         header=raw and dialect.header,
     )
 
 
 def sync(glue: Any, found: GlueTable) -> None:
-    """Make or update the table, and register partitions that it lacks: one that is there already is no error."""
-    wanted = found.table_input()
-    try:
-        have = glue.get_table(DatabaseName=found.database, Name=found.table)["Table"]
-    except glue.exceptions.EntityNotFoundException:
-        glue.create_table(DatabaseName=found.database, TableInput=wanted)
-    else:
-        if any(have.get(name) != value for name, value in wanted.items() if name != "StorageDescriptor") or (
-            have["StorageDescriptor"]["Columns"] != wanted["StorageDescriptor"]["Columns"]
-        ):
-            glue.update_table(DatabaseName=found.database, TableInput=wanted)
+    """Make or update the table, and register partitions: those that are there already are given the table's columns.
+
+    Jobs that end together do this together. Raises StorageUnavailable where the catalog refuses.
+    """
+    _sync_table(glue, found)
     for start in range(0, len(found.partitions), BATCH):
-        answer = glue.batch_create_partition(
-            DatabaseName=found.database,
-            TableName=found.table,
-            PartitionInputList=[
-                {"Values": list(values), "StorageDescriptor": found.descriptor(found.location + _path(found, values))}
-                for values in found.partitions[start : start + BATCH]
-            ],
+        some = [_partition_input(found, path) for path in found.partitions[start : start + BATCH]]
+        where = {"DatabaseName": found.database, "TableName": found.table}
+        answer = glue.batch_create_partition(**where, PartitionInputList=some)
+        there = _already_there(answer, found)
+        for stale in _stale(glue, found, [one for one in some if one["Values"] in there]):
+            glue.update_partition(**where, PartitionValueList=stale["Values"], PartitionInput=stale)
+
+
+def _sync_table(glue: Any, found: GlueTable) -> None:
+    wanted = found.table_input()
+    for left in reversed(range(TRIES)):
+        try:
+            have = glue.get_table(DatabaseName=found.database, Name=found.table)["Table"]
+        except glue.exceptions.EntityNotFoundException:
+            have = None
+        try:
+            if have is None:
+                glue.create_table(DatabaseName=found.database, TableInput=wanted)
+            elif _differs(have, wanted):
+                glue.update_table(DatabaseName=found.database, TableInput=wanted)
+            return
+        except (glue.exceptions.AlreadyExistsException, glue.exceptions.ConcurrentModificationException):
+            if not left:
+                raise
+
+
+def _differs(have: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return any(have.get(name) != value for name, value in wanted.items() if name != "StorageDescriptor") or (
+        have["StorageDescriptor"]["Columns"] != wanted["StorageDescriptor"]["Columns"]
+    )
+
+
+def _stale(glue: Any, found: GlueTable, there: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the partitions that are there, those that were registered with other columns than the table now has."""
+    if not there:
+        return []
+    answer = glue.batch_get_partition(
+        DatabaseName=found.database,
+        TableName=found.table,
+        PartitionsToGet=[{"Values": one["Values"]} for one in there],
+    )
+    columns = {tuple(one["Values"]): one["StorageDescriptor"]["Columns"] for one in answer["Partitions"]}
+    return [one for one in there if columns.get(tuple(one["Values"])) != one["StorageDescriptor"]["Columns"]]
+
+
+def _partition_input(found: GlueTable, path: str) -> dict[str, Any]:
+    values = [unquote(part.partition("=")[2]) for part in path.split("/")]
+    return {"Values": values, "StorageDescriptor": found.descriptor(f"{found.location}{path}/")}
+
+
+def _already_there(answer: dict[str, Any], found: GlueTable) -> list[list[str]]:
+    """The values of the partitions that were refused for being there. Raises StorageUnavailable for another reason."""
+    refused = [one for one in answer["Errors"] if one["ErrorDetail"]["ErrorCode"] != "AlreadyExistsException"]
+    if refused:
+        raise StorageUnavailable(
+            f"the catalog refused {len(refused)} partitions: {refused[0]['ErrorDetail'].get('ErrorMessage', '')}",
+            hint="The rows are committed. Redrive the execution; the same rows are not loaded twice.",
+            table=found.table,
+            code=refused[0]["ErrorDetail"]["ErrorCode"],
         )
-        refused = [one for one in answer["Errors"] if one["ErrorDetail"]["ErrorCode"] != "AlreadyExistsException"]
-        if refused:
-            raise StorageUnavailable(
-                f"the catalog refused {len(refused)} partitions: {refused[0]['ErrorDetail'].get('ErrorMessage', '')}",
-                hint="The rows are committed. Redrive the execution; the same rows are not loaded twice.",
-                table=found.table,
-                code=refused[0]["ErrorDetail"]["ErrorCode"],
-            )
-
-
-def _path(found: GlueTable, values: tuple[str, ...]) -> str:
-    return "".join(f"{name}={value}/" for name, value in zip(found.partition_keys, values, strict=True))
+    return [one["PartitionValues"] for one in answer["Errors"]]

@@ -12,17 +12,18 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from lakehead.aws.glue_catalog import register
 from lakehead.aws.ground import bucket_ground
 from lakehead.contract import Contract, load_contract
-from lakehead.errors import LakeheadError, UsageError
-from lakehead.etl.base import CommitRecord, JobRequest
+from lakehead.errors import CommitConflict, LakeheadError, StorageUnavailable, UsageError
+from lakehead.etl.base import CommitRecord, JobOutcome, JobRequest
 from lakehead.etl.job import run_job
 from lakehead.etl.request import job_request
 from lakehead.etl.spark.engine import SparkEngine
@@ -32,7 +33,11 @@ from lakehead.storage.base import ObjectStore
 from lakehead.storage.s3 import S3Store
 
 log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
+WAITS = (5.0, 30.0)
+"""Seconds before a load is tried again. Glue tells the workflow of every failure as States.TaskFailed, so what passes
+by itself is waited for here."""
 NAMES = (
     "dataset", "environment", "execution", "reason", "sequencer", "source_bucket", "source_etag", "source_key",
     "source_version_id",
@@ -104,10 +109,11 @@ def _run(arguments: argparse.Namespace) -> None:
     store = S3Store(endpoint_url=os.environ.get("AWS_ENDPOINT_URL", ""))
     given = {f"--{name}": getattr(arguments, name) for name in NAMES}
     request = job_request(given, attempt=_attempt(arguments))
-    with tempfile.TemporaryDirectory(prefix="lakehead-job-") as folder:
-        contract = _contract(store, arguments.contract, request.dataset, Path(folder))
-        with closing(_engine(arguments, store, request)) as engine:
-            outcome = run_job(
+    contract = persistently(lambda: _contract(store, arguments.contract, request.dataset))
+    with closing(_engine(arguments, store, request)) as engine:
+
+        def load() -> JobOutcome:
+            return run_job(
                 request,
                 contract=contract,
                 engine=engine,
@@ -115,13 +121,26 @@ def _run(arguments: argparse.Namespace) -> None:
                 processed=store,
                 processed_bucket=arguments.processed_bucket,
             )
+
+        outcome = persistently(load)
     record = outcome.record
     for warning in record.warnings:
         log.warning("%s", warning)
     if arguments.metadata_sync == "direct":
-        _register(arguments, store, contract, record)
+        persistently(lambda: _register(arguments, store, contract, record))
     counts = {name: getattr(record, name) for name in ("rows_read", "rows_committed", "rows_quarantined")}
     log.info("the job is done: %s", outcome.outcome, extra={"commit_key": outcome.commit_key, **counts})
+
+
+def persistently(do: Callable[[], _Result]) -> _Result:
+    """Do it, and again after each of WAITS where storage or another commit was in the way."""
+    for wait in WAITS:
+        try:
+            return do()
+        except (StorageUnavailable, CommitConflict) as error:
+            log.warning("tried again in %s s: %s", wait, one_line(str(error)))
+            time.sleep(wait)
+    return do()
 
 
 def _register(arguments: argparse.Namespace, store: ObjectStore, contract: Contract, record: CommitRecord) -> None:
@@ -159,13 +178,13 @@ def _engine(arguments: argparse.Namespace, store: ObjectStore, request: JobReque
     return SparkEngine(master=SUBMITTED, ground=ground)
 
 
-def _contract(store: ObjectStore, address: str, dataset: str, folder: Path) -> Contract:
+def _contract(store: ObjectStore, address: str, dataset: str) -> Contract:
     """The dataset's contract, from its s3:// address."""
     parts = urlsplit(address)
     if parts.scheme != "s3" or not parts.netloc:
         raise UsageError("--contract is an address such as s3://bucket/orders.odcs.yaml", received=address)
-    root = folder / "contracts"
-    path = root / f"{dataset}.odcs.yaml"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(store.get(parts.netloc, parts.path.lstrip("/")))
-    return load_contract(path, root=root)
+    with tempfile.TemporaryDirectory(prefix="lakehead-contract-") as folder:
+        path = Path(folder) / f"{dataset}.odcs.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(store.get(parts.netloc, parts.path.lstrip("/")))
+        return load_contract(path, root=Path(folder))

@@ -23,8 +23,8 @@ from lakehead.aws.executions import Executions
 from lakehead.aws.loglines import run_lines
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
-from lakehead.errors import NotFound, UsageError
-from lakehead.etl.verify import STALE_AFTER, verify
+from lakehead.errors import NotFound, ObjectNotFound, UsageError
+from lakehead.etl.verify import STALE_AFTER, Reload, verify
 from lakehead.following import Follower
 from lakehead.landing import dataset_named, lake_contracts, put_files
 from lakehead.model import REPLAY, Json, ObjectCreated, ObjectVersion, utc_now
@@ -41,6 +41,7 @@ from lakehead.results import (
     RunSummary,
     TableDetail,
     TableSummary,
+    VerifyFinding,
     VerifyReport,
 )
 from lakehead.storage import ObjectStore, layout, open_store
@@ -245,10 +246,21 @@ class AwsLake:
             stale_after=STALE_AFTER,
             progress=progress or (lambda _: None),
         )
-        if repair and report.reload:
-            bucket = self.config.raw_bucket
-            self._replayed([(one.dataset, self.store.head(bucket, one.key)) for one in report.reload], None)
-        return inspection.verified(report, (), repaired=repair)
+        broken = self._reloaded(report.reload) if repair else []
+        return inspection.verified(report, broken, repaired=False)
+
+    def _reloaded(self, wanted: Sequence[Reload]) -> list[VerifyFinding]:
+        """Load objects again; those for which that failed."""
+        chosen, failed = [], []
+        for one in wanted:
+            try:
+                chosen.append((one.dataset, self.store.head(self.config.raw_bucket, one.key)))
+            except ObjectNotFound:
+                failed.append((one.key, "the landed object is gone"))
+        runs = self._replayed(chosen, None).executions
+        failed += [(run.key, f"{run.name}: {run.status}") for run in runs if run.failed]
+        hint = "lakehead runs show NAME tells why; then lakehead replay --key KEY"
+        return [VerifyFinding("not_reloaded", key, f"could not be loaded again: {why}", hint) for key, why in failed]
 
     def doctor(self) -> list[DoctorCheck]:
         """Look at the settings, the credentials and the deployment, one thing at a time; changes nothing."""

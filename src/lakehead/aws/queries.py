@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from lakehead.aws.api import Aws, Expected
-from lakehead.errors import QueryError
+from lakehead.errors import LakeheadError, QueryError
 from lakehead.query.bound import name_sql, text_sql
 from lakehead.query.result import QueryResult, Row
 from lakehead.query.types import from_glue
@@ -34,7 +35,8 @@ class Athena:
         try:
             ended = self._ended(started, time.monotonic() + timeout_seconds)
         except BaseException:  # a query that nobody waits for costs money all the same
-            self._aws.call("athena", "stop_query_execution", QueryExecutionId=started)
+            with contextlib.suppress(LakeheadError):
+                self._aws.call("athena", "stop_query_execution", QueryExecutionId=started)
             raise
         status = ended["Status"]
         if status["State"] != "SUCCEEDED":
@@ -121,7 +123,10 @@ def _rows(pages: Iterator[Any], columns: list[tuple[str, str]], *, header: bool)
     readers = [_READERS.get(kind.partition("(")[0], str) for _, kind in columns]
     texts = (row["Data"] for page in pages for row in page["ResultSet"]["Rows"])
     for cells in itertools.islice(texts, 1 if header else 0, None):
-        values = (cell.get("VarCharValue") for cell in cells)
+        values = [cell.get("VarCharValue") for cell in cells]
+        if len(values) != len(readers):  # DESCRIBE and SHOW answer with one text, whose columns stand between tabs
+            told = [part.strip() or None for text in values for part in (text or "").split("\t")]
+            values = [*told, *[None] * len(readers)][: len(readers)]
         yield tuple(None if text is None else read(text) for read, text in zip(readers, values, strict=True))
 
 

@@ -249,8 +249,8 @@ class _Scene:
             detail = "not one of Lakehead's files, but where tables read"
             self.findings.append(Finding("foreign_file", info.key, detail, "move it away"))
             return
-        if not self.processed.excludes and utc_now() - info.last_modified < self.stale_after:
-            return  # somebody may be about to commit it
+        if self._may_be_at_work(info):
+            return
         with self.processed.lock(self.bucket, object_lock(owner)):
             if not self._is_left_over(info.key, owner):
                 return
@@ -259,11 +259,17 @@ class _Scene:
         detail = "no commit record names it"
         self.findings.append(Finding("orphan_file", info.key, detail, REPAIR, repaired=self.repair))
 
+    def _may_be_at_work(self, info: ObjectInfo) -> bool:
+        """Whether somebody may be about to commit it: where nothing keeps others out, for as long as it is young."""
+        return not self.processed.excludes and utc_now() - info.last_modified < self.stale_after
+
     def _is_left_over(self, key: str, owner: str) -> bool:
         try:
-            self.processed.head(self.bucket, key)
+            now = self.processed.head(self.bucket, key)
         except ObjectNotFound:
             return False
+        if self._may_be_at_work(now):
+            return False  # written again, under the same name, since it was listed
         for dataset in self.contracts:
             for record in list_object_commits(self.processed, self.bucket, dataset, owner):
                 if isinstance(record, CorruptRecord) or (dataset, record.object_id) in self.damaged:

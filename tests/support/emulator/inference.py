@@ -50,10 +50,10 @@ def partition_keys(keys: Sequence[str], depth: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.partition("=")[0] for key in keys for part in _folders(key, depth) if "=" in part))
 
 
-def partitions(keys: Sequence[str], depth: int) -> tuple[tuple[str, ...], ...]:
-    """The values of every partition, each once."""
-    found = (tuple(part.partition("=")[2] for part in _folders(key, depth) if "=" in part) for key in keys)
-    return tuple(dict.fromkeys(values for values in found if values))
+def partitions(keys: Sequence[str], depth: int) -> tuple[str, ...]:
+    """The path of every partition, each once."""
+    found = ("/".join(part for part in _folders(key, depth) if "=" in part) for key in keys)
+    return tuple(dict.fromkeys(path for path in found if path))
 
 
 def columns(s3: Any, bucket: str, keys: Sequence[str], dialect: Dialect | None) -> Schema:

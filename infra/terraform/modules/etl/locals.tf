@@ -5,7 +5,7 @@ locals {
   glue_arn   = "arn:${local.partition}:glue:${local.region}:${local.account}"
   log_prefix = "/lakehead/${var.prefix}/etl"
 
-  # lakehead.storage.layout: data, quarantine, commit records, content markers, and records that a repair set aside.
+  # lakehead.storage.layout: data, quarantine, commit records, content markers, staged files.
   processed_prefixes = flatten([
     for dataset in keys(var.datasets) : [
       "${dataset}/",

@@ -179,8 +179,15 @@ data "aws_iam_policy_document" "job" {
     for_each = var.metadata_sync == "direct" ? [local.table_arns] : []
 
     content {
-      sid       = "RegisterPartitions"
-      actions   = ["glue:BatchCreatePartition", "glue:CreateTable", "glue:GetTable", "glue:UpdateTable"]
+      sid = "RegisterPartitions"
+      actions = [
+        "glue:BatchCreatePartition",
+        "glue:BatchGetPartition",
+        "glue:CreateTable",
+        "glue:GetTable",
+        "glue:UpdatePartition",
+        "glue:UpdateTable",
+      ]
       resources = statement.value
     }
   }
