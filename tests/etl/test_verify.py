@@ -6,7 +6,8 @@ import json
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from lakehead.etl.base import CommitRecord
 from lakehead.etl.record import HEAD_BYTES
 from lakehead.model import ObjectVersion
 from lakehead.storage import ObjectStore, layout
+from lakehead.storage.base import ObjectInfo
 
 __all__ = ["s3_address", "s3_client_store", "store"]
 
@@ -240,6 +242,24 @@ def test_without_locks_a_young_file_is_left_alone(scene: JobScene) -> None:
     scene.store.put(scene.bucket, layout.data_key(DATASET, "", "f" * 64, "0" * 12, 3), b"x")
     expected = {"orphan_file"} if scene.store.excludes else set()
     assert kinds(scene, stale_after=timedelta(hours=1)) == expected
+
+
+def test_without_locks_a_file_written_again_since_it_was_listed_is_left_alone(
+    scene: JobScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = layout.data_key(DATASET, "", "f" * 64, "0" * 12, 3)
+    scene.store.put(scene.bucket, key, b"x")
+    listed = scene.store.list
+
+    def long_ago(bucket: str, prefix: str = "", **options: Any) -> Iterator[ObjectInfo]:
+        for info in listed(bucket, prefix, **options):
+            yield replace(info, last_modified=info.last_modified - timedelta(hours=2))
+
+    monkeypatch.setattr(scene.store, "excludes", False)
+    monkeypatch.setattr(scene.store, "list", long_ago)
+    assert scene.verify(repair=True, stale_after=timedelta(hours=1)).findings == ()
+    assert scene.keys(key) == [key]
+    assert kinds(scene) == {"orphan_file"}
 
 
 def test_staging_counts_once_nobody_has_touched_it(loaded: Loaded) -> None:
