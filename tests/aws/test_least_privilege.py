@@ -17,7 +17,6 @@ from support.terraform import INFRA
 
 ON_AWS_ONLY = {
     "crawler": {
-        "glue:BatchGetPartition": "Glue's own crawler compares partitions by it",
         "glue:CreatePartitionIndex": "Glue's own crawler indexes partitions",
         "glue:GetDatabase": "Glue's own crawler looks for its database",
         "glue:GetPartition": "Glue's own crawler compares partitions by it",
