@@ -119,9 +119,10 @@ def sync(glue: Any, found: GlueTable) -> None:
         some = [_partition_input(found, path) for path in found.partitions[start : start + BATCH]]
         where = {"DatabaseName": found.database, "TableName": found.table}
         answer = glue.batch_create_partition(**where, PartitionInputList=some)
-        there = _already_there(answer, found)
-        for stale in _stale(glue, found, [one for one in some if one["Values"] in there]):
-            glue.update_partition(**where, PartitionValueList=stale["Values"], PartitionInput=stale)
+        there = _refused(answer, found, "PartitionValues", but="AlreadyExistsException")
+        if stale := _stale(glue, found, [one for one in some if one["Values"] in there]):
+            entries = [{"PartitionValueList": one["Values"], "PartitionInput": one} for one in stale]
+            _refused(glue.batch_update_partition(**where, Entries=entries), found, "PartitionValueList")
 
 
 def _sync_table(glue: Any, found: GlueTable) -> None:
@@ -166,9 +167,9 @@ def _partition_input(found: GlueTable, path: str) -> dict[str, Any]:
     return {"Values": values, "StorageDescriptor": found.descriptor(f"{found.location}{path}/")}
 
 
-def _already_there(answer: dict[str, Any], found: GlueTable) -> list[list[str]]:
-    """The values of the partitions that were refused for being there. Raises StorageUnavailable for another reason."""
-    refused = [one for one in answer["Errors"] if one["ErrorDetail"]["ErrorCode"] != "AlreadyExistsException"]
+def _refused(answer: dict[str, Any], found: GlueTable, values: str, but: str = "") -> list[list[str]]:
+    """The partitions that were refused for the reason `but`. Raises StorageUnavailable where one was for another."""
+    refused = [one for one in answer["Errors"] if one["ErrorDetail"]["ErrorCode"] != but]
     if refused:
         raise StorageUnavailable(
             f"the catalog refused {len(refused)} partitions: {refused[0]['ErrorDetail'].get('ErrorMessage', '')}",
@@ -176,4 +177,4 @@ def _already_there(answer: dict[str, Any], found: GlueTable) -> list[list[str]]:
             table=found.table,
             code=refused[0]["ErrorDetail"]["ErrorCode"],
         )
-    return [one["PartitionValues"] for one in answer["Errors"]]
+    return [one[values] for one in answer["Errors"]]

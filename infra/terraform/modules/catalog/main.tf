@@ -162,6 +162,7 @@ data "aws_iam_policy_document" "crawler" {
     actions = [
       "glue:BatchCreatePartition",
       "glue:BatchGetPartition",
+      "glue:BatchUpdatePartition",
       "glue:CreatePartitionIndex",
       "glue:CreateTable",
       "glue:GetDatabase",

@@ -183,9 +183,9 @@ data "aws_iam_policy_document" "job" {
       actions = [
         "glue:BatchCreatePartition",
         "glue:BatchGetPartition",
+        "glue:BatchUpdatePartition",
         "glue:CreateTable",
         "glue:GetTable",
-        "glue:UpdatePartition",
         "glue:UpdateTable",
       ]
       resources = statement.value
