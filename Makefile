@@ -10,10 +10,10 @@ EMULATOR := .venv-emulator/.ready
 CHECKOV  := .venv-checkov/.ready
 AWS      := $(if $(shell command -v terraform),$(EMULATOR) $(CHECKOV))
 
-.PHONY: help setup demo test lint pytest emulator verify-aws bench scale lock clean
+.PHONY: help setup demo test lint pytest pytest-lake pytest-aws sweep emulator verify-aws bench scale lock clean
 
 help:
-	@echo "make demo | test | lint | emulator | verify-aws | bench | scale | lock | clean"
+	@echo "make demo | test | lint | sweep | emulator | verify-aws | bench | scale | lock | clean"
 
 setup: $(READY)
 
@@ -35,8 +35,19 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The two wait for different things (Terraform, the processor), so they run side by side.
 pytest: $(READY) $(AWS)
-	$(BIN)/pytest
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going pytest-lake pytest-aws
+
+pytest-lake: $(READY)
+	nice -n 5 $(BIN)/pytest --ignore=tests/aws
+
+pytest-aws: $(READY) $(AWS)
+	$(BIN)/pytest tests/aws
+
+# What takes minutes and repeats much of what `make test` shows.
+sweep: $(READY) $(AWS)
+	$(BIN)/pytest -m slow
 
 emulator: $(EMULATOR) $(CHECKOV)
 

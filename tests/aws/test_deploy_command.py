@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -167,34 +168,50 @@ def test_an_installed_wheel_brings_the_module(tmp_path: Path) -> None:
     assert shipped == {path for path in ours if path.parts[0] not in ("examples", ".terraform")}
 
 
-def test_a_deployment_from_plan_to_destroy(
-    lake: Path, terraform: Terraform, emulator: Emulator, bundle: Bundle, tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class Command:
+    """`lakehead deploy` against the emulator, with a bundle that was built before."""
+
+    lake: Path
+    environment: dict[str, str]
+    job: tuple[str, ...]
+
+    def run(self, *command: str, code: int = 0, answer: str = "") -> str:
+        line = [sys.executable, "-m", "lakehead", "--lake", str(self.lake), "--env", "trial", "-o", "json", *command]
+        done = subprocess.run(line, env=self.environment, input=answer, capture_output=True, text=True, timeout=280)
+        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr[-6000:]}"
+        assert "Terraform" not in done.stdout, "stdout is data"
+        return done.stdout
+
+
+@pytest.fixture
+def command(lake: Path, terraform: Terraform, emulator: Emulator, bundle: Bundle, tmp_path: Path) -> Command:
     provider = tmp_path / "emulator.tf"
     provider.write_text(emulator.provider(), encoding="utf-8")
     more = {"module": {"lake": {"stale_hours": 0, "metadata_sync": "direct"}}}
     (lake / "terraform.override.tf.json").write_text(json.dumps(more), encoding="utf-8")
     environment = {**os.environ, **terraform.environment, "LAKEHEAD_TERRAFORM_OVERRIDE": str(provider)}
-    job = ["--bundle", str(bundle.wheels), "--script", str(bundle.script)]
+    return Command(lake, environment, ("--bundle", str(bundle.wheels), "--script", str(bundle.script)))
 
-    def run(*command: str, code: int = 0, answer: str = "") -> str:
-        line = [sys.executable, "-m", "lakehead", "--lake", str(lake), "--env", "trial", "-o", "json", *command]
-        done = subprocess.run(line, env=environment, input=answer, capture_output=True, text=True, timeout=280)
-        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr[-6000:]}"
-        assert "Terraform" not in done.stdout, "stdout is data"
-        return done.stdout
 
-    assert json.loads(run("deploy", "plan", *job)) == {"changes": True}
-    run("deploy", "apply", *job, answer="n\n", code=1)
+def test_nothing_is_deployed_before_somebody_agrees(command: Command, emulator: Emulator) -> None:
+    assert json.loads(command.run("deploy", "plan", *command.job)) == {"changes": True}
+    command.run("deploy", "apply", *command.job, answer="n\n", code=1)
     assert machines(emulator) == []
-    applied = json.loads(run("deploy", "apply", "--yes", *job))
+    command.run("deploy", "outputs", code=2)
+
+
+@pytest.mark.slow
+def test_a_deployment_from_apply_to_destroy(command: Command, emulator: Emulator) -> None:
+    applied = json.loads(command.run("deploy", "apply", "--yes", *command.job))
     assert applied["state_machines"] == {"sales/orders": machines(emulator)[0]}
-    assert json.loads(run("deploy", "outputs")) == applied
+    assert json.loads(command.run("deploy", "plan", *command.job)) == {"changes": False}
+    assert json.loads(command.run("deploy", "outputs")) == applied
     document = emulator.states.describe_state_machine(stateMachineArn=machines(emulator)[0])["definition"]
     assert json.loads(document)["States"]["Configure"]["Result"]["metadata_sync"] == "direct"
-    assert json.loads(run("deploy", "destroy", "--yes", *job)) == {"destroyed": True}
+    assert json.loads(command.run("deploy", "destroy", "--yes", *command.job)) == {"destroyed": True}
     assert machines(emulator) == []
-    run("deploy", "outputs", code=2)
+    command.run("deploy", "outputs", code=2)
 
 
 def machines(emulator: Emulator) -> list[str]:
