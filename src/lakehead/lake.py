@@ -22,7 +22,7 @@ from lakehead.etl.verify import VerifyReport as Verification
 from lakehead.etl.verify import verify
 from lakehead.events import DatasetRule, EventStore, ZoneWatcher, dataset_of, reconcile
 from lakehead.following import Follower
-from lakehead.landing import dataset_named, lake_contracts, put_files
+from lakehead.landing import dataset_named, datasets_named, lake_contracts, put_files
 from lakehead.model import Json, ObjectCreated, ObjectVersion, utc_now
 from lakehead.notify import Notifier
 from lakehead.pipeline import Pipeline, execution_name, load_document
@@ -159,7 +159,7 @@ class Lake:
     ) -> IngestSummary:
         """Load again what is in the raw zone: all of it, a dataset, one key, a prefix of keys, or one ingest date."""
 
-        names = [self._dataset(dataset)] if dataset else sorted(self.contracts)
+        names = datasets_named(self.contracts, dataset)
 
         def choose() -> int:
             skipped = self._discover()
@@ -385,7 +385,7 @@ class Lake:
 
     def quarantine_files(self, *, dataset: str | None = None, limit: int = 50) -> list[QuarantineSummary]:
         """Objects that have quarantined rows, those with most rows first."""
-        names = [self._dataset(dataset)] if dataset else sorted(self.contracts)
+        names = datasets_named(self.contracts, dataset)
         records = (record for name in names for record in self.commits(name))
         return inspection.quarantined(records, limit)
 
@@ -393,7 +393,7 @@ class Lake:
         self, *, dataset: str | None = None, key: str | None = None, reason: str | None = None, limit: int = 100
     ) -> list[QuarantineRow]:
         """Quarantined rows, of one object or with one reason where these are given."""
-        names = [self._dataset(dataset)] if dataset else sorted(self.contracts)
+        names = datasets_named(self.contracts, dataset)
         known = {table.name for table in self.catalog.tables()}
         found: list[QuarantineRow] = []
         for name in names:

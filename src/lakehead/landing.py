@@ -36,6 +36,11 @@ def dataset_named(contracts: Mapping[str, Contract], name: str | None) -> str:
     return name
 
 
+def datasets_named(contracts: Mapping[str, Contract], name: str | None) -> list[str]:
+    """The dataset of this name; without one all of them, in order. Raises NotFound."""
+    return [dataset_named(contracts, name)] if name else sorted(contracts)
+
+
 def put_files(
     store: ObjectStore,
     bucket: str,

@@ -149,9 +149,8 @@ def bundle(config: LakeConfig, say: Callable[[str], None], *, any_will_do: bool 
 
 
 def _inputs() -> str:
-    """What a bundle is made from, as one hash: this package's files, the lock of what it needs among them."""
+    """What a bundle is made from, as one hash."""
     root, seen = Path(lakehead.__file__).parent, hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            seen.update(f"{path.relative_to(root)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for path in package.own_files(root):
+        seen.update(f"{path.relative_to(root)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return seen.hexdigest()

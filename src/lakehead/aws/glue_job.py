@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -43,8 +43,6 @@ NAMES = (
     "source_version_id",
 )  # fmt: skip
 """The arguments that the workflow gives (`ingest.asl.json`, RunJob)."""
-MORE = ("contract", "processed_bucket", "metadata_sync", "database", "JOB_RUN_ID", "master", "memory_limit")
-"""Those that the job's defaults, Glue or whoever tries the script out give."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -81,25 +79,27 @@ class _Parser(argparse.ArgumentParser):
 def parsed_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The job's arguments; those that Glue itself passes (`--JOB_NAME`, `--TempDir`, `--enable-metrics`) are left."""
     parser = _Parser(prog="lakehead-glue-job", allow_abbrev=False, add_help=False)
-    for name in NAMES:
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--processed_bucket", required=True)
-    parser.add_argument("--contract", required=True, help="the s3:// address of the dataset's contract")
-    parser.add_argument("--metadata_sync", choices=("crawler", "direct"), default="crawler")
-    parser.add_argument("--database", default="", help="the Glue database, for metadata_sync direct")
-    parser.add_argument("--JOB_RUN_ID", default="")
-    parser.add_argument("--master", default="", help="Spark's master where nobody submitted the job")
-    parser.add_argument("--memory_limit", default="2GB", help="Spark's heap, there")
-    known, _ = parser.parse_known_args(_joined(argv))
+    add = parser.add_argument
+    options = [
+        *(add(f"--{name}", required=True) for name in NAMES),
+        add("--processed_bucket", required=True),
+        add("--contract", required=True, help="the s3:// address of the dataset's contract"),
+        add("--metadata_sync", choices=("crawler", "direct"), default="crawler"),
+        add("--database", default="", help="the Glue database, for metadata_sync direct"),
+        add("--JOB_RUN_ID", default=""),
+        add("--master", default="", help="Spark's master where nobody submitted the job"),
+        add("--memory_limit", default="2GB", help="Spark's heap, there"),
+    ]
+    names = {name for option in options for name in option.option_strings}
+    known, _ = parser.parse_known_args(_joined(argv, names))
     return known
 
 
-def _joined(argv: Sequence[str]) -> list[str]:
+def _joined(argv: Sequence[str], names: Collection[str]) -> list[str]:
     """`--name value` as `--name=value`, for a value may begin with a dash: a key named `-.csv`."""
-    known = {f"--{name}" for name in (*NAMES, *MORE)}
     words, joined = iter(argv), []
     for word in words:
-        value = next(words, None) if word in known else None
+        value = next(words, None) if word in names else None
         joined.append(word if value is None else f"{word}={value}")
     return joined
 

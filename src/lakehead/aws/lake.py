@@ -26,7 +26,7 @@ from lakehead.contract import Contract
 from lakehead.errors import NotFound, ObjectNotFound, UsageError
 from lakehead.etl.verify import STALE_AFTER, Reload, verify
 from lakehead.following import Follower
-from lakehead.landing import dataset_named, lake_contracts, put_files
+from lakehead.landing import dataset_named, datasets_named, lake_contracts, put_files
 from lakehead.model import REPLAY, Json, ObjectCreated, ObjectVersion, utc_now
 from lakehead.results import (
     CrawlSummary,
@@ -87,9 +87,6 @@ class AwsLake:
         machines = {name: names.state_machine(self.config, name) for name in self.contracts}
         return Executions(self._aws, {name: names.arn(self._aws, machine) for name, machine in machines.items()})
 
-    def _datasets(self, name: str | None) -> list[str]:
-        return [dataset_named(self.contracts, name)] if name else sorted(self.contracts)
-
     # Loading -----------------------------------------------------------------------------------------------------
 
     def put(
@@ -118,7 +115,7 @@ class AwsLake:
         Waits for the ends. Executions that were begun go on when the wait is interrupted. Raises NotFound and Busy.
         """
         chosen: list[tuple[str, ObjectInfo]] = []
-        for name in self._datasets(dataset):
+        for name in datasets_named(self.contracts, dataset):
             begin = layout.raw_prefix(name, date) if date else key or prefix or layout.dataset_prefix(name)
             chosen += [(name, info) for info in self._landed(name, begin) if key in (None, info.key)]
         if key and not chosen:
@@ -213,7 +210,7 @@ class AwsLake:
     def quarantine_files(self, *, dataset: str | None = None, limit: int = 50) -> list[QuarantineSummary]:
         """Objects that have quarantined rows, those with most rows first."""
         bucket = self.config.processed_bucket
-        chosen = self._datasets(dataset)
+        chosen = datasets_named(self.contracts, dataset)
         records = (one for name in chosen for one in inspection.readable_commits(self.store, bucket, name))
         return inspection.quarantined(records, limit)
 
@@ -222,7 +219,7 @@ class AwsLake:
     ) -> list[QuarantineRow]:
         """Quarantined rows, of one object or with one reason where these are given."""
         found: list[QuarantineRow] = []
-        for name in self._datasets(dataset):
+        for name in datasets_named(self.contracts, dataset):
             if len(found) < limit:
                 table, left = self.contracts[name].quarantine_table, limit - len(found)
                 # Athena writes an array as text that cannot be read back.

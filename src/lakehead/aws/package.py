@@ -87,17 +87,19 @@ def _own_wheel(folder: Path) -> None:
     root = Path(__file__).parents[1]
     metadata = importlib.metadata.distribution("lakehead").read_text("METADATA") or ""
     info = f"lakehead-{__version__}.dist-info"
-    members = {
-        path.relative_to(root.parent).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        # The Terraform module is in an installed wheel only, and no job needs it: the same bytes from a checkout.
-        if path.is_file() and "__pycache__" not in path.parts and path.relative_to(root).parts[0] != "infra"
-    }
+    members = {path.relative_to(root.parent).as_posix(): path.read_bytes() for path in own_files(root)}
     tags = "Wheel-Version: 1.0\nGenerator: lakehead\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     members |= {f"{info}/METADATA": metadata.encode(), f"{info}/WHEEL": tags.encode()}
     record = "".join(f"{name},sha256={_digest(data)},{len(data)}\n" for name, data in members.items())
     members[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     _pack(folder / f"lakehead-{__version__}-py3-none-any.whl", members.items())
+
+
+def own_files(root: Path) -> list[Path]:
+    """The files of this package, below `root`, that a bundle is made from, the lock of the other wheels among them."""
+    # The Terraform module is in an installed wheel only, and no job needs it: the same bytes from a checkout.
+    found = (path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(path for path in found if path.relative_to(root).parts[0] != "infra")
 
 
 def _digest(data: bytes) -> str:
