@@ -71,7 +71,7 @@ scale: $(READY)
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
-	  --extra aws --extra graph --extra jsonata --extra notify --extra spark --group dev --output-file requirements/dev.txt pyproject.toml
+	  --extra aws --extra console --extra graph --extra jsonata --extra notify --extra spark --group dev --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-emit-index-url --generate-hashes \
 	  --no-header --extra aws --output-file src/lakehead/aws/glue-requirements.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \

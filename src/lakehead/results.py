@@ -43,6 +43,187 @@ class RunDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class StateVisit:
+    """One stay of an execution in a state. `status`: RUNNING, SUCCEEDED, CAUGHT, FAILED or ABORTED.
+
+    `depth` counts the Parallel and Map states around it. `attempts` counts its tasks' tries; None for a state without.
+    """
+
+    name: str
+    type: str
+    status: str
+    entered: datetime
+    exited: datetime | None = None
+    depth: int = 0
+    attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """A state of a workflow. `parent` is the id of the Parallel or Map around it, "" at the top.
+
+    `status` and `count` tell what an execution made of it; "" and 0 where it was not entered. Start and end are nodes
+    of the types "Start" and "End".
+    """
+
+    id: str
+    name: str
+    type: str
+    parent: str = ""
+    status: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEdge:
+    """Where a state leads. `label` is a choice's condition or a catch's errors."""
+
+    source: str
+    target: str
+    label: str = ""
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunGraph:
+    """The workflow document of an execution as a graph, with the path that the execution took."""
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFile:
+    """A file that a commit made: its partition (`order_date=2025-01-01`, or empty), rows and bytes."""
+
+    key: str
+    partition: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the lake holds of one landed object, by its commit record."""
+
+    dataset: str
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    committed_at: datetime
+    execution: str
+    contract_version: str
+    engine: str
+    rows_read: int
+    rows_committed: int
+    rows_quarantined: int
+    reasons: Mapping[str, int]
+    files: tuple[LoadedFile, ...]
+    quarantine: tuple[LoadedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkMinute:
+    """What ended within one minute. Durations are seconds; None where nothing succeeded."""
+
+    minute: datetime
+    succeeded: int = 0
+    failed: int = 0
+    rows_committed: int = 0
+    rows_quarantined: int = 0
+    p50_seconds: float | None = None
+    p95_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """A dataset in brief. Rows, files, bytes and partitions are those that a query sees, so of the last crawl.
+
+    `landed` is when the newest version was recorded, `loaded` when the newest load succeeded. `waiting` versions have
+    no execution yet, `running` ones have.
+    """
+
+    name: str
+    title: str
+    processed_table: str
+    quarantine_table: str
+    rows: int = 0
+    files: int = 0
+    bytes: int = 0
+    partitions: int = 0
+    rows_quarantined: int = 0
+    landed: datetime | None = None
+    loaded: datetime | None = None
+    waiting: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A lake at a glance. The counts are those of the executions that ended within the last `window_seconds`.
+
+    `minutes` holds those of the window in which something ended, oldest first. `success_rate` is 0 to 1.
+    `complete` is False while the executions of the window are still being read for the first time.
+    """
+
+    now: datetime
+    window_seconds: int
+    succeeded: int
+    failed: int
+    rows_committed: int
+    rows_quarantined: int
+    success_rate: float | None
+    p50_seconds: float | None
+    p95_seconds: float | None
+    waiting: int
+    running: int
+    minutes: tuple[WorkMinute, ...]
+    datasets: tuple[DatasetSummary, ...]
+    failures: tuple[RunSummary, ...]
+    notifications: tuple[NotificationSummary, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContractColumn:
+    """A column of a dataset, as its contract describes it. `rules` are sentences for people."""
+
+    name: str
+    type: str
+    required: bool
+    unique: bool
+    partition_key: bool
+    expression: str = ""
+    description: str = ""
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetDetail:
+    """A dataset as its contract describes it. `document` is the contract's YAML, `settings` its custom properties."""
+
+    summary: DatasetSummary
+    version: str
+    status: str
+    description: str
+    file: str
+    document: str
+    columns: tuple[ContractColumn, ...]
+    settings: Mapping[str, Json]
+    quality: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineReason:
+    """A reason, how many rows it holds back, and in how many objects."""
+
+    reason: str
+    rows: int
+    objects: int
+
+
+@dataclass(frozen=True, slots=True)
 class IngestProgress:
     """How far an ingest is. `found` objects are new or changed; `done` of their executions have ended."""
 

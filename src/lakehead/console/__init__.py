@@ -1,0 +1,1 @@
+"""The web console: what a data engineer keeps open all day, and the JSON API behind it."""
