@@ -10,10 +10,10 @@ EMULATOR := .venv-emulator/.ready
 CHECKOV  := .venv-checkov/.ready
 AWS      := $(if $(shell command -v terraform),$(EMULATOR) $(CHECKOV))
 
-.PHONY: help setup demo test lint pytest pytest-lake pytest-aws sweep emulator verify-aws bench scale lock clean
+.PHONY: help setup demo test lint audit pytest pytest-lake pytest-aws sweep emulator verify-aws bench scale lock clean
 
 help:
-	@echo "make demo | test | lint | sweep | emulator | verify-aws | bench | scale | lock | clean"
+	@echo "make demo | test | lint | audit | sweep | emulator | verify-aws | bench | scale | lock | clean"
 
 setup: $(READY)
 
@@ -34,6 +34,13 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src infra
+	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/python infra/audit.py --where-reachable
+
+# Holds every pinned dependency against the advisories that PyPI knows; fails where they cannot be asked for.
+audit: $(READY)
+	$(BIN)/python infra/audit.py
 
 # The two wait for different things (Terraform, the processor), so they run side by side.
 pytest: $(READY) $(AWS)
