@@ -15,8 +15,10 @@ from lakehead.errors import ConfigError
 from lakehead.notify.message import Subscription
 
 FILE_NAME = "lakehead.toml"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""What only this machine can reach."""
 
-__all__ = ["FILE_NAME", "LakeConfig", "Origin", "Subscription", "explain", "find_lake", "load_config"]
+__all__ = ["FILE_NAME", "LOOPBACK", "LakeConfig", "Origin", "Subscription", "explain", "find_lake", "load_config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,12 @@ class LakeConfig:
     complete_seconds: float
     query_seconds: float
     retention_days: int
+    console: bool
+    console_host: str
+    console_port: int
+    console_token: bool
+    console_hosts: str
+    upload_bytes: int
     log_level: str
     notify: tuple[Subscription, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
@@ -243,6 +251,13 @@ def _check_whole(config: LakeConfig) -> None:
             file=str(config.file),
             received=config.storage,
         )
+    if config.console and not config.console_token and config.console_host not in LOOPBACK:
+        raise ConfigError(
+            "console_token = false lets everybody in who can reach console_host",
+            hint="Leave console_token on, or let the console listen at 127.0.0.1.",
+            file=str(config.file),
+            received=config.console_host,
+        )
 
 
 def _slug_or(name: str) -> str:
@@ -253,4 +268,6 @@ def _slug_or(name: str) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return str(value) if not isinstance(value, float) else f"{value:g}"

@@ -122,6 +122,34 @@ def url(value: Any) -> str:
     return text(value)
 
 
+def flag(value: Any) -> bool:
+    """True or false, or one of these words as text."""
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        value = value.lower() == "true"
+    if not isinstance(value, bool):
+        raise Unfit("true or false")
+    return value
+
+
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z]([0-9a-z.-]*[0-9a-z])?)(:[0-9]{1,5})?")
+
+
+def host(value: Any) -> str:
+    """A name or an address of this machine, without a port. IPv6 as it is, `::1`."""
+    name = value.lower() if isinstance(value, str) else ""
+    if not re.fullmatch(r"[0-9a-f:.]*:[0-9a-f:.]*", name) and (not HOST.fullmatch(name) or ":" in name):
+        raise Unfit("a host such as 127.0.0.1, without a port")
+    return name
+
+
+def hosts(value: Any) -> str:
+    """Names as a browser's Host header has them, with or without a port, separated by commas; or nothing."""
+    names = [name.strip().lower() for name in value.split(",")] if isinstance(value, str) and value.strip() else []
+    if not isinstance(value, str) or not all(HOST.fullmatch(name) for name in names):
+        raise Unfit("host names separated by commas, such as lake.example.com, lake.example.com:8443")
+    return ",".join(names)
+
+
 def path(value: Any) -> str:
     """A path, relative to the lake's folder unless absolute."""
     if not text(value).strip():
@@ -156,6 +184,16 @@ SETTINGS = (
     Setting("complete_seconds", seconds(3600), 1.0, "How long a landed file must lie unchanged to count as complete."),
     Setting("query_seconds", seconds(), 60.0, "How long a query may run."),
     Setting("retention_days", whole(14, 36_500), 90, "How long an execution is kept after its end."),
+    Setting("console", flag, True, "Whether `up` serves the web console."),
+    Setting("console_host", host, "127.0.0.1", "The address that the console listens at."),
+    Setting(
+        "console_port", whole(1, 65_535), 8470, "Its port; unless it is stated, the next free one of the ten after."
+    ),
+    Setting(
+        "console_token", flag, True, "Whether the console wants to be opened by a link of `lakehead console link`."
+    ),
+    Setting("console_hosts", hosts, "", "Other names that the console is reached by, as behind a proxy."),
+    Setting("upload_bytes", whole(1, 1 << 50), 5_000_000_000, "The largest file that can be landed by the console."),
     Setting("log_level", one_of(*LOG_LEVELS), "info", "What is written to the log file."),
 )
 """The settings, in the order in which `lakehead config show` tells them."""

@@ -1,0 +1,75 @@
+"""The console as an ASGI application: the pages, the API, the live stream and the way in, behind one gate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import current_default_thread_limiter
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from lakehead.console import pages
+from lakehead.console.assets import Assets
+from lakehead.console.context import Console, console_of
+from lakehead.console.launch import COOKIE_SECONDS, Keys
+from lakehead.console.live import Hub, LiveId, live_route
+from lakehead.console.notice import USED, leading_to
+from lakehead.console.security import Access, Guard, allowed_hosts, own_path
+from lakehead.lake import Lake
+
+THREADS = 16
+"""How many requests may wait for SQLite or the disk at a time; the others wait for them."""
+
+
+def create_app(lake: Lake, *, keys: Keys | None, port: int | None = None) -> Starlette:
+    """The console of an open lake. `keys` None lets in whoever reaches it; `port` is the one that it is reached at."""
+    config = lake.config
+    console = Console(lake, Hub(), Assets(), keys)
+    access = Access(allowed_hosts(config.console_host, port or config.console_port, config.console_hosts), keys)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = THREADS
+        console.hub.start()
+        unsubscribe = lake.journal.on_change(lambda change: console.hub.publish("runs", run=change.name))
+        try:
+            yield
+        finally:
+            unsubscribe()
+            console.hub.close()
+
+    app = Starlette(
+        routes=[
+            Route("/launch", _launch, name="launch"),
+            console.assets.route(),
+            live_route(lambda request: console_of(request).hub),
+            *pages.routes,
+        ],
+        middleware=[
+            Middleware(Guard, access=access),
+            Middleware(LiveId, hub=console.hub),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
+        ],
+        lifespan=lifespan,
+    )
+    app.state.console = console
+    return app
+
+
+def _launch(request: Request) -> Response:
+    """Open the console with a code that works once, and lead on to where the link points."""
+    keys = console_of(request).keys
+    target = own_path(request.query_params.get("next", "/"))
+    # Not a redirect: after a click on another site that would not bring the strict cookie along.
+    answer = HTMLResponse(leading_to(target))
+    if keys is None:
+        return answer
+    if not keys.redeem(request.query_params.get("code", "")):
+        return HTMLResponse(USED, 403)
+    answer.set_cookie(keys.cookie_name, keys.cookie, max_age=COOKIE_SECONDS, path="/", httponly=True, samesite="strict")
+    return answer

@@ -1,0 +1,225 @@
+"""The gate of the console: which Host, which origin, who, and the headers that every answer has.
+
+Pure ASGI, around every route, so that a new route is guarded without knowing of it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lakehead.config import LOOPBACK
+from lakehead.console.launch import Keys
+from lakehead.console.notice import CLOSED, leading_to, notice
+
+log = logging.getLogger(__name__)
+
+CSP = "; ".join((
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "font-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+))  # fmt: skip
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+API = "/api/"
+PUBLIC = ("/launch", "/api/v1/health")
+"""What needs no token, besides the files below /static/."""
+SAFE_METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whom the console answers. `hosts` are the values of the Host header that it has; `keys` None: no token."""
+
+    hosts: frozenset[str]
+    keys: Keys | None
+
+
+def allowed_hosts(host: str, port: int, others: str = "") -> frozenset[str]:
+    """What the Host header may be: this machine's names with the port, and the other names, with any or one port."""
+    names = {*LOOPBACK} if is_every_address(host) else {*LOOPBACK, host}
+    own = {f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names}
+    if port == 80:
+        own |= names
+    return frozenset(own | {name for name in others.split(",") if name})
+
+
+def is_every_address(host: str) -> bool:
+    """Whether it stands for all addresses of the machine, as 0.0.0.0 does: then it is no name to ask for."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+class Guard:
+    """Answers only whom `access` lets in, and puts the headers on every answer."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.app, self.access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, refuse it, or tell of a fault without its traceback."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return
+        guarded = _Sender(send)
+        request = Request(scope)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            await refusal(scope, receive, guarded)
+            return
+        try:
+            await self.app(scope, receive, guarded)
+        except Exception:
+            await self._fault(request, receive, guarded)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if not _host_is_known(request.headers, self.access.hosts):
+            hint = "Open it by the address that `lakehead console link` prints, or name the host in console_hosts."
+            return PlainTextResponse(f"This console does not answer to this host name. {hint}\n", 421)
+        bearer = _bearer(request.headers)
+        if not _same_origin(request, bearer=bearer is not None):
+            return refused(request, 403, "CrossOrigin", "the request comes from another site")
+        if self.access.keys is None or is_public(request.scope["path"]):
+            return None
+        if bearer is not None:
+            known = self.access.keys.knows_token(bearer)
+        else:
+            known = self.access.keys.knows_cookie(_cookies(request.headers).get(self.access.keys.cookie_name, ""))
+        if known:
+            return None
+        return _unknown(request)
+
+    async def _fault(self, request: Request, receive: Receive, send: _Sender) -> None:
+        fault = secrets.token_hex(6)
+        place = {"fault": fault, "method": request.method, "path": request.scope["path"]}
+        log.exception("the console failed to answer", extra=place)
+        if not send.started:
+            told = "This is a fault in Lakehead. The log has its details."
+            await refused(request, 500, "Unexpected", told, fault=fault)(request.scope, receive, send)
+
+
+class _Sender:
+    """Puts the headers on the answer."""
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            headers.setdefault("Cache-Control", "no-store")
+        await self.send(message)
+
+
+def own_path(target: str) -> str:
+    """A target that cannot lead to another site: `//elsewhere` and `/\\elsewhere` would."""
+    return "/" + target.lstrip("/\\") if target.startswith("/") and target.isprintable() else "/"
+
+
+def is_public(path: str) -> bool:
+    """Whether the path is served without a token."""
+    return path in PUBLIC or path.startswith("/static/")
+
+
+def refused(request: Request, status: int, kind: str, message: str, **where: str) -> Response:
+    """A refusal in the form that who asked can read: JSON for the API, else a page."""
+    if _wants_json(request):
+        error = {"type": kind, "message": message, "hint": "", "where": where}
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        return Response(json.dumps({"error": error}), status, headers, "application/json")
+    more = "".join(f" {name}: {value}" for name, value in where.items())
+    return HTMLResponse(notice("Not possible", message[:1].upper() + message[1:] + more), status)
+
+
+def _unknown(request: Request) -> Response:
+    """Who asks without a token. A link on another site brings no cookie along; coming from here, it does."""
+    fetch = request.headers
+    if (
+        request.method == "GET"
+        and fetch.get("sec-fetch-mode") == "navigate"
+        and fetch.get("sec-fetch-site") in ("cross-site", "same-site")
+        and not _wants_json(request)
+    ):
+        return HTMLResponse(leading_to(_target(request)))
+    if _wants_json(request):
+        return refused(request, 401, "Unauthorized", "the request has no token of this console")
+    return HTMLResponse(CLOSED, 403)
+
+
+def _wants_json(request: Request) -> bool:
+    path: str = request.scope["path"]
+    return path.startswith(API) or path == "/live"
+
+
+def _target(request: Request) -> str:
+    path, query = request.scope["raw_path"], request.scope["query_string"]
+    return own_path((path + (b"?" + query if query else b"")).decode("latin-1"))
+
+
+def _host_is_known(headers: Headers, hosts: frozenset[str]) -> bool:
+    found = [value.lower() for value in headers.getlist("host")]
+    return len(found) == 1 and (found[0] in hosts or _without_port(found[0]) in hosts)
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isascii() and port.isdigit() else host
+
+
+def _same_origin(request: Request, *, bearer: bool) -> bool:
+    """Whether the request is the console's own page's, or none of a browser's."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    if request.method in SAFE_METHODS:
+        # Another site may lead here; it may not load from here.
+        return site in (None, "same-origin", "none") or request.headers.get("sec-fetch-mode") == "navigate"
+    if site is not None and site != "same-origin":
+        return False
+    if origin is not None:
+        scheme, _, host = origin.partition("://")
+        return scheme in ("http", "https") and host.lower() == request.headers["host"].lower()
+    return bearer or site == "same-origin"
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _cookies(headers: Headers) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for value in headers.getlist("cookie"):
+        try:
+            found |= {name: morsel.value for name, morsel in SimpleCookie(value).items()}
+        except CookieError:
+            continue
+    return found

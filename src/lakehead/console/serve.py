@@ -1,0 +1,198 @@
+"""The console beside `lakehead up`: bound to a port before the work begins, served by a thread of its own."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import socket
+import threading
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlencode
+
+import uvicorn
+from filelock import FileLock, Timeout
+
+from lakehead.config import LakeConfig
+from lakehead.console.app import create_app
+from lakehead.console.launch import Keys, token_of
+from lakehead.console.security import is_every_address
+from lakehead.errors import Busy, ConfigError
+from lakehead.lake import Lake
+
+log = logging.getLogger(__name__)
+
+LOCK_FILE = "console.lock"
+ADDRESS_FILE = "console.json"
+MORE_PORTS = 10
+BACKLOG = 128
+MAX_CONNECTIONS = 512
+GRACE_SECONDS = 2
+"""How long answers that are under way may take once `up` was asked to stop."""
+JOIN_SECONDS = 10.0
+
+
+class ServedConsole:
+    """A console with its port. Begins to serve by `start`, and ends with the block.
+
+    Raises ConfigError where the address cannot be had, and Busy where another process serves this lake's console.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        config = lake.config
+        self._state = config.state_dir
+        self._lock = _lock(config.state_dir)
+        try:
+            self._socket = listen(config)
+            port = self._socket.getsockname()[1]
+            self.keys = Keys(token_of(config.state_dir), port) if config.console_token else None
+        except BaseException:
+            self._lock.release()
+            raise
+        self.url = f"http://{_browsable(config.console_host)}:{port}"
+        self.other_port = port if port != config.console_port else None
+        app = create_app(lake, keys=self.keys, port=port)
+        self._hub = app.state.console.hub
+        settings = uvicorn.Config(
+            app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        self._server = uvicorn.Server(settings)
+        self._thread = threading.Thread(target=self._serve, name="console", daemon=True)
+
+    def launch_url(self, *, seconds: float | None = None) -> str:
+        """The address that opens the console once, in `seconds`; None: as long as it runs."""
+        return launch_url(self.url, self.keys.new_code(seconds) if self.keys else "")
+
+    def start(self) -> None:
+        """Begin to serve. Returns at once; who connects meanwhile waits."""
+        address = self._state / ADDRESS_FILE
+        address.write_text(json.dumps({"url": self.url}), encoding="utf-8")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving, within seconds also where pages are open."""
+        self._hub.close()
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(JOIN_SECONDS)
+        self._socket.close()
+        (self._state / ADDRESS_FILE).unlink(missing_ok=True)
+        self._lock.release()
+
+    def __enter__(self) -> ServedConsole:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _serve(self) -> None:
+        forwarded = _IntoTheLog()
+        logger = logging.getLogger("uvicorn.error")
+        logger.addHandler(forwarded)
+        logger.propagate = False
+        try:
+            self._server.run(sockets=[self._socket])
+        except BaseException:
+            log.exception("the console ended")
+        finally:
+            logger.removeHandler(forwarded)
+
+
+class _IntoTheLog(logging.Handler):
+    """Hands the server's own messages to the lake's log: stderr is for the person who runs `up`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.handle(record)
+
+
+def launch_url(url: str, code: str) -> str:
+    """The address that opens the console."""
+    return f"{url}/launch?{urlencode({'code': code})}" if code else f"{url}/"
+
+
+def running_console(config: LakeConfig) -> str:
+    """The address of the console that runs for this lake, by the word of the process that serves it.
+
+    Raises ConfigError where none runs: the lock tells, so that a port that another program took over is never asked.
+    """
+    try:
+        _lock(config.state_dir).release()
+    except Busy:
+        try:
+            told = json.loads((config.state_dir / ADDRESS_FILE).read_text(encoding="utf-8"))
+            return str(told["url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+    raise ConfigError(
+        "no console runs for this environment of the lake",
+        hint="Start it with: lakehead up",
+        path=str(config.root),
+        environment=config.environment,
+    )
+
+
+def listen(config: LakeConfig) -> socket.socket:
+    """A socket at the console's address; where the port was not stated and is taken, at one of the ten after it.
+
+    Raises ConfigError.
+    """
+    stated = "console_port" in config.origins and config.origins["console_port"].source != "default"
+    ports = [config.console_port] if stated else range(config.console_port, config.console_port + MORE_PORTS + 1)
+    for port in ports:
+        found = _bound(config.console_host, port)
+        if found is not None:
+            return found
+    raise ConfigError(
+        "the console's port is taken" if stated else f"the console's ports {ports[0]} to {ports[-1]} are taken",
+        hint="Choose another one with --console-port, or do without: lakehead up --no-console",
+        host=config.console_host,
+        port=config.console_port,
+    )
+
+
+def _bound(host: str, port: int) -> socket.socket | None:
+    """A listening socket, or None where another program listens there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+        found.listen(BACKLOG)
+    except OSError as error:
+        found.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        reason = error.strerror or str(error)
+        raise ConfigError(f"the console cannot listen there: {reason}", host=host, port=port) from error
+    return found
+
+
+def _browsable(host: str) -> str:
+    """The host as a browser on this machine asks for it."""
+    if is_every_address(host):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _lock(state_dir: Path) -> FileLock:
+    state_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state_dir / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise Busy("another process serves this lake's console", hint="Open it with: lakehead console link") from error
+    return lock
