@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from lakehead.errors import Busy
-from lakehead.inspection import run_summary
+from lakehead.inspection.runs import run_summary
 from lakehead.results import IngestProgress, IngestSummary, RunSummary
 from lakehead.workflow.journal import Execution, Journal
 

@@ -12,38 +12,51 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from lakehead import inspection
+from lakehead import replays
 from lakehead.catalog import Catalog
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
-from lakehead.errors import Busy, LakeheadError, NotFound, NotRedrivable
+from lakehead.errors import Busy, LakeheadError, NotFound
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.verify import VerifyReport as Verification
 from lakehead.etl.verify import verify
 from lakehead.events import DatasetRule, EventStore, ZoneWatcher, dataset_of, reconcile
 from lakehead.following import Follower
+from lakehead.inspection import datasets, loads, overview, proof, quarantine, runs, tables
+from lakehead.inspection.changes import Changes
+from lakehead.inspection.health import health
+from lakehead.inspection.loglines import log_lines
+from lakehead.inspection.notices import notification
 from lakehead.landing import dataset_named, datasets_named, lake_contracts, put_files
 from lakehead.model import Json, ObjectCreated, ObjectVersion, utc_now
 from lakehead.notify import Notifier
 from lakehead.pipeline import Pipeline, execution_name, load_document
 from lakehead.results import (
+    Changed,
     CrawlSummary,
+    DatasetDetail,
+    DatasetSummary,
     DoctorCheck,
     IngestProgress,
     IngestSummary,
+    Loaded,
     NamedQuery,
     NotificationSummary,
+    Overview,
+    QuarantineReason,
     QuarantineRow,
     QuarantineSummary,
     RunDetail,
+    RunGraph,
     RunSummary,
+    StateVisit,
     TableDetail,
+    TablePartition,
     TableSummary,
     VerifyReport,
 )
 from lakehead.running import Work, open_crawlers, worker_lock, working
-from lakehead.storage import ObjectStore, layout, open_store
-from lakehead.workflow.execution import RUNNING
+from lakehead.storage import ObjectStore, open_store
 from lakehead.workflow.journal import Journal
 
 if TYPE_CHECKING:
@@ -53,6 +66,8 @@ FLUSH_SECONDS = 30.0
 """How long a one-shot command waits for its notifications to be delivered before it leaves them to the next one."""
 
 ALL = 1 << 31
+FAILURES = 10
+"""How many of the newest failures and notifications an overview tells."""
 IDLE_SECONDS = 1.0
 REDRIVE_SECONDS = 3600.0
 PRUNE_SECONDS = 3600.0
@@ -70,6 +85,8 @@ class Lake:
         self.journal = Journal(state / "workflow.db")
         self.catalog = Catalog(state / "catalog.db", database=config.database)
         self.notifier = Notifier(state / "notify.db", config.notify)
+        self._changes = Changes(self.journal, self.catalog, self.notifier)
+        self._ends = overview.Ends(self.journal)
 
     @classmethod
     def open(cls, config: LakeConfig) -> Lake:
@@ -98,7 +115,7 @@ class Lake:
 
     def close(self) -> None:
         """Let go of the databases. What is under way goes on when the lake is opened again."""
-        for room in (self.notifier, self.catalog, self.journal, self.events):
+        for room in (self._changes, self.notifier, self.catalog, self.journal, self.events):
             room.close()
 
     # Landing files -----------------------------------------------------------------------------------------------
@@ -157,41 +174,49 @@ class Lake:
         date: date | None = None,
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestSummary:
-        """Load again what is in the raw zone: all of it, a dataset, one key, a prefix of keys, or one ingest date."""
+        """Load again what is in the raw zone: all of it, a dataset, one key, a prefix of keys, or one ingest date.
 
-        names = datasets_named(self.contracts, dataset)
+        Returns when it is done. Raises NotFound.
+        """
 
         def choose() -> int:
             skipped = self._discover()
-            begin = {name: layout.raw_prefix(name, date) if date else prefix for name in names}
-            chosen = [self.events.requeue(dataset=name, key=key, prefix=begin[name]) for name in names]
-            if key and not any(chosen) and not self._is_open(key):
-                raise NotFound("no such object in the raw zone", bucket=self.config.raw_bucket, key=key)
+            self.request_replay(dataset=dataset, key=key, prefix=prefix, date=date)
             return skipped
 
         return self._follow(choose, progress, None)
 
-    def redrive(self, name: str) -> RunSummary:
-        """Run a failed execution again, and return when it has ended.
+    def request_replay(
+        self, *, dataset: str | None = None, key: str | None = None, prefix: str | None = None, date: date | None = None
+    ) -> int:
+        """Have loaded again what `replay` would, but do not wait; returns how many objects. Raises NotFound."""
+        return replays.request_replay(
+            self.config, self.contracts, self.events, dataset=dataset, key=key, prefix=prefix, date=date
+        )
 
-        It goes on where it failed, timed out or was stopped. One that ended in a Fail state, where the shipped workflow
-        ends every failure that it told, would only enter that again: then a new execution loads the object.
+    def redrive(self, name: str) -> RunSummary:
+        """Run a failed execution again, as by `request_redrive`, and return when it has ended."""
+        pipeline = self._pipeline()
+        with self._working_unless_another_does(pipeline) as work:
+            follower = Follower([self.request_redrive(name)], None)
+            pipeline.on_end(follower.note)
+            pipeline.dispatch()
+            # It may have ended before somebody listened.
+            follower.wait(self.journal, here=False, timeout=REDRIVE_SECONDS)
+            if work is not None:
+                self.notifier.flush(FLUSH_SECONDS)
+        return follower.summary(skipped=0, seconds=0).executions[0]
+
+    def request_redrive(self, name: str) -> str:
+        """Have a failed execution run again, but do not wait; the name of the execution that does.
+
+        That is a new one where the execution ended in a Fail state. Raises ExecutionNotFound, NotRedrivable, NotFound.
         """
-        execution = self.journal.describe(name)
-        if execution.running or execution.status == "SUCCEEDED":
-            hint = "Only one that failed can be redriven."
-            raise NotRedrivable(f"the execution is {execution.status}", hint=hint, name=name)
-        newest = self.journal.history(name, limit=2, newest_first=True)
-        if not any(event["type"] == "FailStateEntered" for event in newest):
-            with self._working_unless_another_does(self._pipeline()):
-                self.journal.redrive(name)
-                return inspection.run_summary(self.journal.wait_for(name, REDRIVE_SECONDS))
-        dataset, key = execution.labels["dataset"], execution.labels["key"]
-        return self.replay(dataset=dataset, key=key).executions[-1]
+        return replays.request_redrive(self.config, self.events, self.journal, name)
 
     def stop(self, name: str, cause: str = "") -> RunSummary:
         """Stop a running execution; it ends as ABORTED. What it had committed stays."""
-        return inspection.run_summary(self.journal.stop(name, error="Stopped", cause=cause))
+        return runs.run_summary(self.journal.stop(name, error="Stopped", cause=cause))
 
     def up(
         self,
@@ -203,7 +228,7 @@ class Lake:
         """Watch the raw zone and load what lands, until `stop` is set. Raises Busy where another `up` runs."""
         pipeline = self._pipeline()
         if on_run:
-            pipeline.on_end(lambda execution: on_run(inspection.run_summary(execution)))
+            pipeline.on_end(lambda execution: on_run(runs.run_summary(execution)))
         with worker_lock(self.config.state_dir), self._working(pipeline) as work, self._watcher():
             self.prune()
             if on_ready:
@@ -302,11 +327,6 @@ class Lake:
                 self.notifier.flush(FLUSH_SECONDS)
         return follower.summary(skipped=skipped, seconds=time.monotonic() - started)
 
-    def _is_open(self, key: str) -> bool:
-        """Whether the object waits for an execution or has one under way."""
-        running = self.journal.executions(status=RUNNING, labels={"key": key}, limit=1)
-        return bool(running) or any(one.event.object.key == key for one in self.events.pending(limit=ALL))
-
     # Looking -----------------------------------------------------------------------------------------------------
 
     def query(self, sql: str) -> QueryResult:
@@ -331,6 +351,16 @@ class Lake:
             threads=self.config.threads or None,
         )
 
+    def overview(self, window_seconds: int = 3600) -> Overview:
+        """The lake at a glance. It reads only what ended since the last look, and of a long window a part at a time."""
+        return overview.overview(
+            self._ends,
+            window_seconds,
+            datasets=self.datasets(),
+            failures=overview.newest_failures(self.journal, FAILURES),
+            notifications=self.notifications(FAILURES),
+        )
+
     def runs(
         self,
         *,
@@ -338,74 +368,145 @@ class Lake:
         dataset: str | None = None,
         key: str | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 50,
         after: str | None = None,
     ) -> list[RunSummary]:
-        """Executions, newest first; the next page comes `after` the name of the last one."""
+        """Executions that started from `since` on and before `until`, newest first.
+
+        The next page comes `after` the name of the last one.
+        """
         labels = {name: value for name, value in (("dataset", dataset), ("key", key)) if value}
-        found = self.journal.executions(status=status, labels=labels, since=since, limit=limit, after=after)
-        return [inspection.run_summary(execution) for execution in found]
+        found = self.journal.executions(
+            status=status, labels=labels, since=since, until=until, limit=limit, after=after
+        )
+        return [runs.run_summary(execution) for execution in found]
+
+    def run_counts(self) -> dict[str, int]:
+        """How many executions have each status."""
+        return self.journal.counts()
 
     def run(self, name: str) -> RunDetail:
         """One execution with its history. Raises ExecutionNotFound."""
         execution = self.journal.describe(name)
         history = tuple(self.journal.history(name))
-        return RunDetail(inspection.run_summary(execution), execution.input, execution.output, history)
+        return RunDetail(runs.run_summary(execution), execution.input, execution.output, history)
 
     def run_document(self, name: str) -> dict[str, Json]:
         """The workflow document that an execution runs. Raises ExecutionNotFound."""
         return self.journal.definition(name)
 
+    def run_graph(self, name: str) -> RunGraph:
+        """That document as a graph, with the path that the execution took. Raises ExecutionNotFound."""
+        return runs.run_graph(self.journal, name)
+
+    def run_timeline(self, name: str) -> tuple[StateVisit, ...]:
+        """Every stay of the execution in a state, in the order in which they began. Raises ExecutionNotFound."""
+        return runs.run_timeline(self.journal, name)
+
+    def run_history(self, name: str, after: int = 0, limit: int = 200) -> list[dict[str, Json]]:
+        """The execution's events (Step Functions'), those beyond the event id `after`. Raises ExecutionNotFound."""
+        return self.journal.history(name, after=after, limit=limit)
+
     def run_logs(self, name: str) -> Iterator[dict[str, Json]]:
         """The log lines of one execution, oldest first. Raises ExecutionNotFound."""
         self.journal.describe(name)
-        return inspection.log_lines(self.config.log_file, name)
+        return log_lines(self.config.log_file, name)
 
     def count_runs(self, status: str) -> int:
         """How many executions have this status."""
         return self.journal.count(status)
 
+    def loaded(self, dataset: str, key: str) -> Loaded | None:
+        """What the lake holds of a landed object, by its commit record. Raises NotFound and CorruptRecord."""
+        return loads.loaded(self.store, self.config.processed_bucket, self._dataset(dataset), key)
+
+    def datasets(self) -> list[DatasetSummary]:
+        """Every dataset in brief, by name."""
+        return datasets.dataset_summaries(self.contracts, self.catalog, self.events, self.journal)
+
+    def dataset(self, name: str) -> DatasetDetail:
+        """A dataset as its contract describes it. Raises NotFound and ContractError."""
+        contract = self.contracts[self._dataset(name)]
+        (summary,) = datasets.dataset_summaries({name: contract}, self.catalog, self.events, self.journal)
+        return datasets.dataset_detail(contract, summary, self.config.contracts_dir)
+
     def tables(self) -> list[TableSummary]:
         """The catalog's tables."""
-        return [inspection.table_summary(table) for table in self.catalog.tables()]
+        return [tables.table_summary(table) for table in self.catalog.tables()]
 
     def table(self, name: str) -> TableDetail:
         """A table with its columns and partitions. Raises TableNotFound."""
-        return inspection.table_detail(self.catalog, name)
+        return tables.table_detail(self.catalog, name)
+
+    def partitions(
+        self, table: str, limit: int = 100, after: str = "", *, newest_first: bool = False
+    ) -> list[TablePartition]:
+        """A table's partitions by path, those beyond the path `after`. Raises TableNotFound."""
+        return tables.partition_page(self.catalog, table, limit, after, newest_first)
+
+    def sample(self, table: str, limit: int = 20) -> QueryResult:
+        """Some rows of a table, from one of its newest files. Raises TableNotFound."""
+        return self.query(f'SELECT * FROM "{self.catalog.table(table).name}" LIMIT {int(limit)}')
 
     def crawl(self, name: str | None = None, *, full: bool = False) -> list[CrawlSummary]:
         """Run one crawler, or all; a full crawl lists everything instead of what was noted as new."""
         crawlers = open_crawlers(self.config, self.contracts, self.store, self.catalog, self.journal)
         names = [name] if name else crawlers.names
-        return [inspection.crawl_summary(crawlers.run(one, full=full)) for one in names]
+        return [tables.crawl_summary(crawlers.run(one, full=full)) for one in names]
+
+    def crawls(self, dataset: str | None = None, limit: int = 20) -> list[CrawlSummary]:
+        """The newest crawls, newest first. Raises NotFound."""
+        return tables.newest_crawls(self.catalog, self.contracts, dataset and self._dataset(dataset), limit)
 
     def commits(self, dataset: str) -> Iterator[CommitRecord]:
         """The commit records of a dataset: what is loaded, by the one truth."""
-        return inspection.readable_commits(self.store, self.config.processed_bucket, self._dataset(dataset))
+        return loads.readable_commits(self.store, self.config.processed_bucket, self._dataset(dataset))
 
-    def quarantine_files(self, *, dataset: str | None = None, limit: int = 50) -> list[QuarantineSummary]:
-        """Objects that have quarantined rows, those with most rows first."""
+    def quarantine_reasons(self, dataset: str, key: str | None = None, limit: int = 50) -> list[QuarantineReason]:
+        """Why rows of a dataset (or of one object) are quarantined, the commonest reason first. Raises NotFound."""
+        return quarantine.ranked_reasons(self.commits(dataset), key, limit)
+
+    def quarantine_files(
+        self, *, dataset: str | None = None, reason: str | None = None, limit: int = 50, after: str | None = None
+    ) -> list[QuarantineSummary]:
+        """Objects that have quarantined rows, those with most first; the next page comes `after` the last one's key."""
         names = datasets_named(self.contracts, dataset)
-        records = (record for name in names for record in self.commits(name))
-        return inspection.quarantined(records, limit)
+        records = (record for name in names for record in self.commits(name) if reason in (None, *record.reasons))
+        found = quarantine.quarantined(records, 1 << 31)
+        begin = next((n + 1 for n, one in enumerate(found) if one.key == after), 0)
+        return found[begin : begin + limit]
 
     def quarantine_rows(
-        self, *, dataset: str | None = None, key: str | None = None, reason: str | None = None, limit: int = 100
+        self,
+        *,
+        dataset: str | None = None,
+        key: str | None = None,
+        reason: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> list[QuarantineRow]:
-        """Quarantined rows, of one object or with one reason where these are given."""
+        """Quarantined rows by key and line, of one object or with one reason where these are given."""
         names = datasets_named(self.contracts, dataset)
         known = {table.name for table in self.catalog.tables()}
         found: list[QuarantineRow] = []
         for name in names:
             table = self.contracts[name].quarantine_table
-            if table in known and len(found) < limit:
-                sql = inspection.quarantine_sql(table, key, reason, limit - len(found))
+            if table in known and len(found) < limit + offset:
+                sql = quarantine.quarantine_sql(table, key, reason, limit + offset - len(found))
                 found += [QuarantineRow(name, row[0], row[1], row[2], tuple(row[3])) for row in self.query(sql).rows]
-        return found
+        return found[offset:]
 
     def notifications(self, limit: int = 50) -> list[NotificationSummary]:
         """What was announced, newest first, and how far each delivery is."""
-        return [inspection.notification(item) for item in self.notifier.feed(limit)]
+        return [notification(item) for item in self.notifier.feed(limit)]
+
+    def on_change(self, listener: Callable[[Changed], None]) -> Callable[[], None]:
+        """Call `listener` with whatever changes, also by other processes. Returns how to end that.
+
+        It is called from the thread that notices, so it must not take long; what it raises is logged.
+        """
+        return self._changes.on_change(listener)
 
     def retry_notifications(self) -> int:
         """Send now what is still to be delivered, and what was given up. Returns how many were sent."""
@@ -421,10 +522,10 @@ class Lake:
             for one in report.reload:
                 self.events.requeue(dataset=one.dataset, key=one.key)
             self._follow(self._discover, None, None)
-        stale = inspection.stale_tables(self.catalog, self.contracts, self.store, self.config.processed_bucket)
+        stale = proof.stale_tables(self.catalog, self.contracts, self.store, self.config.processed_bucket)
         if repair and (report.findings or stale):
             self.crawl(full=True)
-        return inspection.verified(report, stale, repaired=repair)
+        return proof.verified(report, stale, repaired=repair)
 
     def _verify(self, repair: bool, progress: Callable[[str], None] | None) -> Verification:
         return verify(
@@ -444,7 +545,7 @@ class Lake:
             DoctorCheck(f"notify {one.name}", one.name not in wrong, wrong.get(one.name, "address can be used"))
             for one in self.config.notify
         ]
-        return inspection.health(self.config, self.store, [self._look_at_contracts(), *subscriptions])
+        return health(self.config, self.store, [self._look_at_contracts(), *subscriptions])
 
     def _look_at_contracts(self) -> DoctorCheck:
         try:

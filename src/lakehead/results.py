@@ -60,10 +60,11 @@ class StateVisit:
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """A state of a workflow. `parent` is the id of the Parallel or Map around it, "" at the top.
+    """A state of a workflow. `parent` is the id of the Parallel or Map around it, "" at the top. Ids are unique.
 
-    `status` and `count` tell what an execution made of it; "" and 0 where it was not entered. Start and end are nodes
-    of the types "Start" and "End".
+    `status` and `count` tell what an execution made of it; "" and 0 where it was not entered. The whole's start and end
+    are nodes of the types "Start" and "End". A Parallel or Map is a frame around the nodes whose parent it is. Its own
+    node stands for its entry, and one of the type "Join" in it for its exit: its branches lead from one to the other.
     """
 
     id: str
@@ -224,6 +225,18 @@ class QuarantineReason:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """Something changed. `topic`: "runs", "tables" or "notifications".
+
+    `name` is the execution's or the table's; it and `dataset` are "" where that is not known: another process did it.
+    """
+
+    topic: str
+    dataset: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class IngestProgress:
     """How far an ingest is. `found` objects are new or changed; `done` of their executions have ended."""
 
@@ -275,12 +288,13 @@ class TableColumn:
 
 @dataclass(frozen=True, slots=True)
 class TablePartition:
-    """A partition, `{"order_date": "2025-01-01"}`."""
+    """A partition, `{"order_date": "2025-01-01"}`. `path` is its Hive path, by which pages of partitions go on."""
 
     values: Mapping[str, str]
     rows: int | None
     files: int
     bytes: int
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

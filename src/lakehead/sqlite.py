@@ -54,6 +54,12 @@ def open_file(path: Path, migrations: Migrations, *, damaged: str = "") -> sqlit
         return connection
 
 
+def data_version(connection: sqlite3.Connection) -> int:
+    """A number that changes when another connection than this one has written to the file."""
+    (found,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(found)
+
+
 def migrate(connection: sqlite3.Connection, migrations: Migrations, path: Path) -> None:
     """Carry out all steps that are missing, or none. Another process may do the same at the same time."""
     if version(connection) == len(migrations):
@@ -150,6 +156,11 @@ class Database:
         """All rows of a query."""
         with self._open() as connection:
             return connection.execute(sql, parameters).fetchall()
+
+    def version(self) -> int:
+        """A number that changes when another process has written."""
+        with self._open() as connection:
+            return data_version(connection)
 
     def close(self) -> None:
         """Close the connection."""

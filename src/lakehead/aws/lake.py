@@ -16,7 +16,6 @@ from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from lakehead import inspection
 from lakehead.aws import health, names
 from lakehead.aws.api import Aws
 from lakehead.aws.executions import Executions
@@ -26,6 +25,9 @@ from lakehead.contract import Contract
 from lakehead.errors import NotFound, ObjectNotFound, UsageError
 from lakehead.etl.verify import STALE_AFTER, Reload, verify
 from lakehead.following import Follower
+from lakehead.inspection.loads import readable_commits
+from lakehead.inspection.proof import verified
+from lakehead.inspection.quarantine import quarantine_sql, quarantined
 from lakehead.landing import dataset_named, datasets_named, lake_contracts, put_files
 from lakehead.model import REPLAY, Json, ObjectCreated, ObjectVersion, utc_now
 from lakehead.results import (
@@ -211,8 +213,8 @@ class AwsLake:
         """Objects that have quarantined rows, those with most rows first."""
         bucket = self.config.processed_bucket
         chosen = datasets_named(self.contracts, dataset)
-        records = (one for name in chosen for one in inspection.readable_commits(self.store, bucket, name))
-        return inspection.quarantined(records, limit)
+        records = (one for name in chosen for one in readable_commits(self.store, bucket, name))
+        return quarantined(records, limit)
 
     def quarantine_rows(
         self, *, dataset: str | None = None, key: str | None = None, reason: str | None = None, limit: int = 100
@@ -223,7 +225,7 @@ class AwsLake:
             if len(found) < limit:
                 table, left = self.contracts[name].quarantine_table, limit - len(found)
                 # Athena writes an array as text that cannot be read back.
-                sql = inspection.quarantine_sql(table, key, reason, left, reasons="CAST(reasons AS JSON)")
+                sql = quarantine_sql(table, key, reason, left, reasons="CAST(reasons AS JSON)")
                 rows = self.query(sql).rows
                 found += [QuarantineRow(name, row[0], row[1], row[2], tuple(json.loads(row[3]))) for row in rows]
         return found
@@ -244,7 +246,7 @@ class AwsLake:
             progress=progress or (lambda _: None),
         )
         broken = self._reloaded(report.reload) if repair else []
-        return inspection.verified(report, broken, repaired=False)
+        return verified(report, broken, repaired=False)
 
     def _reloaded(self, wanted: Sequence[Reload]) -> list[VerifyFinding]:
         """Load objects again; those for which that failed."""

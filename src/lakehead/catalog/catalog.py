@@ -7,7 +7,7 @@ import functools
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from lakehead.catalog.types import (
 )
 from lakehead.errors import TableNotFound
 from lakehead.model import Zone
-from lakehead.sqlite import connect, explained, open_file, transaction
+from lakehead.sqlite import connect, data_version, explained, open_file, transaction
 
 
 class Catalog:
@@ -41,6 +41,7 @@ class Catalog:
         self.path = path
         self.database = database
         self._guard = threading.Lock()
+        self._listeners: list[Callable[[str, str], None]] = []
         self._writer = open_file(path, MIGRATIONS, damaged=DAMAGED)
         self._writer.row_factory = sqlite3.Row
 
@@ -54,6 +55,24 @@ class Catalog:
         """A transaction that is on disk when the block ends, or has no effect where it fails. One at a time."""
         with self._guard, explained(self.path, damaged=DAMAGED), transaction(self._writer) as connection:
             yield connection
+
+    def version(self) -> int:
+        """A number that changes when another process has written."""
+        with self._guard, explained(self.path, damaged=DAMAGED):
+            return data_version(self._writer)
+
+    def on_change(self, listener: Callable[[str, str], None]) -> Callable[[], None]:
+        """Call `listener` with the dataset and the crawler's table after each crawl of this process.
+
+        It is called by the thread that crawled. Returns how to end that.
+        """
+        self._listeners.append(listener)
+        return functools.partial(self._listeners.remove, listener)
+
+    def tell(self, dataset: str, table: str) -> None:
+        """Tell the listeners that a crawl has ended. For crawlers."""
+        for listener in tuple(self._listeners):
+            listener(dataset, table)
 
     def note_changed(self, dataset: str, zone: Zone | str, key: str) -> None:
         """Tell the crawler of this zone that the landed object `key` may have changed. On disk when it returns.
@@ -133,28 +152,23 @@ class Snapshot:
 
     def table(self, name: str) -> Table:
         """One table. Raises TableNotFound with the nearest name."""
-        row = self._connection.execute("SELECT * FROM tables WHERE name=?", (name,)).fetchone()
-        if row is None:
-            names = [one["name"] for one in self._connection.execute("SELECT name FROM tables ORDER BY name")]
-            raise TableNotFound(f'no table is named "{name}"', hint=_hint(name, names), table=name)
-        return self._table(row)
+        return self._table(self._known(name))
 
     def partitions(self, name: str, where: PartitionPredicate | None = None) -> list[Partition]:
         """A table's partitions, by path. Raises TableNotFound."""
-        self.table(name)
+        self._known(name)
         rows = self._connection.execute("SELECT * FROM partitions WHERE table_name=? ORDER BY path", (name,))
-        found = [
-            Partition(
-                path=row["path"],
-                values=partition_values(row["path"]),
-                location=row["location"],
-                rows=row["row_count"],
-                bytes=row["bytes"],
-                files=row["files"],
-            )
-            for row in rows
-        ]
+        found = [_partition(row) for row in rows]
         return found if where is None else [one for one in found if where(one.values)]
+
+    def partition_page(self, name: str, limit: int, after: str = "", *, descending: bool = False) -> list[Partition]:
+        """Partitions by path, those beyond the path `after`. Raises TableNotFound."""
+        self._known(name)
+        # Rows outside of every partition have the path "".
+        beyond = "path > ?" if not (descending and after) else "path <> '' AND path < ?"
+        order = "path DESC" if descending else "path"
+        sql = f"SELECT * FROM partitions WHERE table_name=? AND {beyond} ORDER BY {order} LIMIT ?"
+        return [_partition(row) for row in self._connection.execute(sql, (name, after, limit))]
 
     def files(self, name: str, where: PartitionPredicate | None = None) -> list[CatalogFile]:
         """A table's files, by partition and key; only those of the wanted partitions. Raises TableNotFound."""
@@ -170,10 +184,14 @@ class Snapshot:
 
     def crawls(self, crawler: str | None = None, limit: int = 100) -> list[Crawl]:
         """The newest crawls that ended, newest first."""
-        rows = self._connection.execute(
-            "SELECT * FROM crawls WHERE ? IS NULL OR crawler=? ORDER BY id DESC LIMIT ?", (crawler, crawler, limit)
-        )
-        return [crawl_of(row) for row in rows]
+        where, values = ("WHERE crawler=? ", (crawler,)) if crawler is not None else ("", ())
+        sql = f"SELECT * FROM crawls {where}ORDER BY id DESC LIMIT ?"
+        return [crawl_of(row) for row in self._connection.execute(sql, (*values, limit))]
+
+    def crawls_of(self, table: str, limit: int) -> list[Crawl]:
+        """The newest crawls of the crawler whose main table this is, newest first."""
+        sql = "SELECT * FROM crawls WHERE table_name=? ORDER BY id DESC LIMIT ?"
+        return [crawl_of(row) for row in self._connection.execute(sql, (table, limit))]
 
     def pending(self, dataset: str, zone: str) -> list[Note]:
         """The notes that no crawl has applied yet, oldest first."""
@@ -186,6 +204,13 @@ class Snapshot:
         """The version of every object that a table holds something of; none for a table that is not there."""
         rows = self._connection.execute("SELECT object_id, version FROM objects WHERE table_name=?", (table,))
         return {row["object_id"]: row["version"] for row in rows}
+
+    def _known(self, name: str) -> sqlite3.Row:
+        row: sqlite3.Row | None = self._connection.execute("SELECT * FROM tables WHERE name=?", (name,)).fetchone()
+        if row is None:
+            names = [one["name"] for one in self._connection.execute("SELECT name FROM tables ORDER BY name")]
+            raise TableNotFound(f'no table is named "{name}"', hint=_hint(name, names), table=name)
+        return row
 
     def _files(self, sql: str, *arguments: str) -> list[CatalogFile]:
         schemas = self._schemas
@@ -242,6 +267,17 @@ class Snapshot:
             updated=datetime.fromisoformat(row["updated"]),
             dialect=json.loads(row["dialect"]),
         )
+
+
+def _partition(row: sqlite3.Row) -> Partition:
+    return Partition(
+        path=row["path"],
+        values=partition_values(row["path"]),
+        location=row["location"],
+        rows=row["row_count"],
+        bytes=row["bytes"],
+        files=row["files"],
+    )
 
 
 def crawl_of(row: sqlite3.Row) -> Crawl:

@@ -222,6 +222,7 @@ class Crawlers:
             run.lock.release()
             del self._runs[name]
         run.done.set_result(crawl)
+        self._catalog.tell(run.target.dataset, run.target.table)
 
     def _crawl(self, run: _Run, started: datetime) -> Crawl:
         # Cut to what is stored, so that a crawl reads back as it was.

@@ -20,7 +20,7 @@ schema object:
 Properties of other tools are left alone; a name that looks like one of these, misspelt, is refused.
 """
 
-from lakehead.contract.load import load_contract, load_contracts
+from lakehead.contract.load import contract_file, load_contract, load_contracts
 from lakehead.contract.model import (
     Bound,
     Column,
@@ -55,6 +55,7 @@ __all__ = [
     "Rule",
     "SourceColumn",
     "Threshold",
+    "contract_file",
     "load_contract",
     "load_contracts",
 ]

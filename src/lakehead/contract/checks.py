@@ -8,7 +8,7 @@ from decimal import Decimal
 from lakehead.contract import queries, rules, sql
 from lakehead.contract.model import Contract, QualityCheck, Threshold
 
-_WORDS = {
+LIMIT_WORDS = {
     "mustBe": "must be",
     "mustNotBe": "must not be",
     "mustBeGreaterThan": "must be greater than",
@@ -54,7 +54,7 @@ class FileCheck:
         """What to say of the number: `price nullValues is 12 percent, must be less than 5`."""
         unit = " percent" if self.percent else ""
         limits = " and ".join(rules.plain(limit) for limit in self.threshold.limits)
-        return f"{self.name} is {value}{unit}, {_WORDS[self.threshold.operator]} {limits}"
+        return f"{self.name} is {value}{unit}, {LIMIT_WORDS[self.threshold.operator]} {limits}"
 
 
 def file_checks(contract: Contract, relation: str) -> tuple[FileCheck, ...]:

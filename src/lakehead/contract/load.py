@@ -36,6 +36,15 @@ def load_contracts(directory: Path) -> dict[str, Contract]:
     return found
 
 
+def contract_file(directory: Path, dataset: str) -> Path:
+    """The file below a directory that describes a dataset. Raises ContractError where there is none."""
+    for ending in ENDINGS:
+        path = directory / f"{dataset}{ending}"
+        if path.is_file():
+            return path
+    raise ContractError("the dataset's contract is gone", dataset=dataset, file=str(directory / dataset))
+
+
 def load_contract(path: Path, *, root: Path | None = None) -> Contract:
     """The contract in one file. Its dataset is its path below `root` (default: the nearest folder named `contracts`).
 

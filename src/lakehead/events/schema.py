@@ -49,6 +49,10 @@ MIGRATIONS = (
         "CREATE INDEX events_started ON events (number) WHERE state = 'started'",
         "CREATE INDEX events_execution ON events (execution)",
     ),
+    (
+        "CREATE INDEX events_waiting ON events (dataset) WHERE state = 'pending'",
+        "CREATE INDEX events_landed ON events (dataset, number) WHERE replay = 0",
+    ),
 )
 
 

@@ -188,6 +188,25 @@ class EventStore:
         found = {row[0]: row[1] for row in self._database.rows("SELECT state, count(*) FROM events GROUP BY state")}
         return {state: found.get(state, 0) for state in STATES}
 
+    def waiting(self) -> dict[str, int]:
+        """How many events of each dataset wait for an execution."""
+        rows = self._database.rows("SELECT dataset, count(*) FROM events WHERE state = 'pending' GROUP BY dataset")
+        return {row[0]: row[1] for row in rows}
+
+    def landed(self, dataset: str) -> datetime | None:
+        """When the newest version of an object of the dataset was recorded."""
+        rows = self._database.rows(
+            "SELECT recorded_at FROM events WHERE dataset = ? AND replay = 0 AND state <> 'stale'"
+            " ORDER BY number DESC LIMIT 1",
+            (dataset,),
+        )
+        return datetime.fromisoformat(rows[0][0]) if rows else None
+
+    def newest(self, bucket: str, key: str) -> RecordedEvent | None:
+        """The newest event of a key that is not stale, a replay perhaps."""
+        found = self._events("bucket = ? AND key = ? AND +state <> 'stale' ORDER BY number DESC LIMIT 1", (bucket, key))
+        return found[0] if found else None
+
     def mark_started(self, numbers: int | Iterable[int], execution: str) -> None:
         """An execution was started for pending events. An event that is no longer pending keeps its state."""
         self.mark_all_started({number: execution for number in ([numbers] if isinstance(numbers, int) else numbers)})

@@ -60,6 +60,7 @@ class Notifier:
         self._outbox = Outbox(path)
         self._changed = threading.Condition()
         self._generation, self._closed = 0, False
+        self._listeners: list[Callable[[Mapping[str, str]], None]] = []
         self._locks = {name: threading.Lock() for name in names}
         self._hanging: dict[str, threading.Thread] = {}
         # It spreads retries and keeps no secret.
@@ -86,7 +87,20 @@ class Notifier:
         )
         if added:
             self._tell()
+            self._announce(given)
         return identity
+
+    def on_change(self, listener: Callable[[Mapping[str, str]], None]) -> Callable[[], None]:
+        """Call `listener` with a notification's attributes when this process published it or settled a delivery of it.
+
+        It is called by the thread that did. Returns how to end that.
+        """
+        self._listeners.append(listener)
+        return partial(self._listeners.remove, listener)
+
+    def version(self) -> int:
+        """A number that changes when another process has written."""
+        return self._outbox.version()
 
     def feed(self, limit: int = 50, before: int | None = None) -> list[FeedItem]:
         """The newest notifications first; `before` is a number of the feed, for the next page."""
@@ -221,8 +235,11 @@ class Notifier:
         except Exception as error:
             self._note_failure(subscription, claim, error)
             return False
-        self._outbox.sent(claim.number, self._clock())
-        return True
+        else:
+            self._outbox.sent(claim.number, self._clock())
+            return True
+        finally:
+            self._announce(claim.message.attributes)
 
     def _note_failure(self, subscription: Subscription, claim: Claim, error: Exception) -> None:
         explained = isinstance(error, LakeheadError)
@@ -267,6 +284,10 @@ class Notifier:
             raise TransientError(f"no answer within {subscription.timeout_seconds:g} s")
         if outcome[0] is not None:
             raise outcome[0]
+
+    def _announce(self, attributes: Mapping[str, str]) -> None:
+        for listener in tuple(self._listeners):
+            listener(attributes)
 
     def _tell(self) -> None:
         with self._changed:

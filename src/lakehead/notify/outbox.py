@@ -140,6 +140,10 @@ class Outbox:
                 )
         return identity, added is not None
 
+    def version(self) -> int:
+        """A number that changes when another process has written."""
+        return self._database.version()
+
     def claim(self, subscription: str, now: datetime, *, seconds: float) -> Claim | None:
         """Take the subscription's next due delivery for some seconds, and count the attempt.
 

@@ -87,8 +87,7 @@ class Database:
         with explained(self.path), self._lock:
             if self._closed:
                 raise StorageUnavailable("the journal is closed", path=str(self.path))
-            (version,) = self._writer.execute("PRAGMA data_version").fetchone()
-            return int(version)
+            return sqlite.data_version(self._writer)
 
     def _commit_group(self, own: Future[Any]) -> None:
         group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]

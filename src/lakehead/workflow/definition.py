@@ -8,7 +8,6 @@ from lakehead.errors import DefinitionError
 from lakehead.model import Json
 from lakehead.workflow import fields
 from lakehead.workflow.choice import compile_condition, is_number
-from lakehead.workflow.graph import check_graph, check_names
 from lakehead.workflow.jsonata import compile_jsonata_condition
 from lakehead.workflow.loading import Faults, Reader, constant, member
 from lakehead.workflow.states import (
@@ -27,6 +26,7 @@ from lakehead.workflow.states import (
     WaitState,
 )
 from lakehead.workflow.timestamps import parse_timestamp
+from lakehead.workflow.transitions import check_graph, check_names
 
 MAX_SECONDS = 99_999_999
 MAX_COUNT = 100_000_000

@@ -1,54 +1,122 @@
-"""What has to hold between the states of a definition: transitions and names."""
+"""A workflow document as a graph, plain data: machines of states, and where each state leads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from lakehead.model import Json
-from lakehead.workflow.loading import Faults, Reader, member
-from lakehead.workflow.states import Machine
-
-
-def _targets(spec: dict[str, Json]) -> list[tuple[str, Json]]:
-    """(where, name) of every transition out of a state."""
-    found: list[tuple[str, Json]] = [(key, spec[key]) for key in ("Next", "Default") if key in spec]
-    for key in ("Choices", "Catch"):
-        entries = spec.get(key)
-        for index, entry in enumerate(entries if isinstance(entries, list) else []):
-            if isinstance(entry, dict) and "Next" in entry:
-                found.append((f"{key}[{index}].Next", entry["Next"]))
-    return found
+from lakehead.workflow.path import PathTaken
 
 
-def check_graph(machine: Machine, states: dict[str, Json], reader: Reader) -> None:
-    """Every transition leads to a state, every state can be reached, and something ends the machine."""
-    known = {name: spec for name, spec in states.items() if isinstance(spec, dict)}
-    for name, spec in known.items():
-        for where, target in _targets(spec):
-            if isinstance(target, str) and target not in states:
-                path = f"{member(f'{machine.key}.States', name)}.{where}"
-                reader.faults.report(path, f"there is no state {target!r}")
-    reached, pending = set(), [machine.start_at]
-    while pending:
-        name = pending.pop()
-        if name in known and name not in reached:
-            reached.add(name)
-            pending.extend(target for _, target in _targets(known[name]) if isinstance(target, str))
-    if machine.start_at in states:
-        for name in states:
-            if name not in reached and name in known:
-                reader.faults.report(member(f"{machine.key}.States", name), f"state {name!r} cannot be reached")
-    ends = (spec.get("End") is True or spec.get("Type") in ("Succeed", "Fail") for spec in known.values())
-    if known and not any(ends):
-        reader.fail("States", "no state ends the machine: add End: true, a Succeed or a Fail state")
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """Where a state leads: `target` is a state's name, "" for the end of its machine.
+
+    `label` is what is written at it: a choice's condition, a catch's errors. `caught`: a Catch leads there.
+    """
+
+    target: str
+    label: str = ""
+    caught: bool = False
 
 
-def check_names(machines: Mapping[str, Machine], faults: Faults) -> None:
-    """A state's name is unique in the whole document (ASL specification, "States")."""
-    places: dict[str, str] = {}
-    for machine in machines.values():
-        for name in machine.states:
-            path = member(f"{machine.key}.States", name)
-            if name in places:
-                faults.lint(path, f"the name {name!r} is taken by {places[name]}")
-            places.setdefault(name, path)
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state. `id` is unique in the document: `s1`, `s2`, ... `inner` are a Parallel's branches, a Map's processor."""
+
+    id: str
+    name: str
+    type: str
+    arrows: tuple[Arrow, ...]
+    inner: tuple[Machine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The states of a document, or of one branch in it. `first` names the one that it starts with."""
+
+    first: str
+    states: tuple[State, ...]
+
+    def ids(self) -> dict[str, str]:
+        """The id of every state by its name, those of inner machines too; names are unique in a document."""
+        return {state.name: state.id for state in self.walk()}
+
+    def walk(self) -> Iterator[State]:
+        """Every state, each before those inside it."""
+        for state in self.states:
+            yield state
+            for machine in state.inner:
+                yield from machine.walk()
+
+
+def graph_of(document: Mapping[str, Any]) -> Machine:
+    """The graph of a valid document."""
+    return _machine(document, _Numbers())
+
+
+def was_taken(taken: PathTaken, state: str, arrow: Arrow) -> bool:
+    """Whether an execution went this way out of the state."""
+    if arrow.target:
+        return (state, arrow.target, arrow.caught) in taken.transitions
+    visits = taken.states.get(state)
+    return visits is not None and visits.status == "SUCCEEDED"
+
+
+class _Numbers:
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self) -> str:
+        self.last += 1
+        return f"s{self.last}"
+
+
+def _machine(document: Mapping[str, Any], numbers: _Numbers) -> Machine:
+    states: Mapping[str, Mapping[str, Any]] = document["States"]
+    ids = {name: numbers.next() for name in states}
+    found = (
+        State(
+            ids[name],
+            name,
+            state["Type"],
+            tuple(_arrows(state)),
+            tuple(_machine(inner, numbers) for inner in _inner(state)),
+        )
+        for name, state in states.items()
+    )
+    return Machine(document["StartAt"], tuple(found))
+
+
+def _inner(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The machines inside a Parallel or Map state."""
+    if state["Type"] == "Parallel":
+        return list(state["Branches"])
+    processor = state.get("ItemProcessor") or state.get("Iterator")
+    return [processor] if processor else []
+
+
+def _arrows(state: Mapping[str, Any]) -> Iterator[Arrow]:
+    for choice in state.get("Choices", ()):
+        yield Arrow(choice["Next"], str(choice.get("Comment") or _condition(choice)))
+    if "Default" in state:
+        yield Arrow(state["Default"], "otherwise")
+    for catcher in state.get("Catch", ()):
+        yield Arrow(catcher["Next"], "on " + " or ".join(catcher["ErrorEquals"]), caught=True)
+    if "Next" in state:
+        yield Arrow(state["Next"])
+    elif state.get("End") or state["Type"] in ("Succeed", "Fail"):
+        yield Arrow("")
+
+
+def _condition(rule: Mapping[str, Any]) -> str:
+    """A Choice rule in a few words."""
+    for word in ("And", "Or"):
+        if word in rule:
+            return f" {word.lower()} ".join(_condition(part) for part in rule[word])
+    if "Not" in rule:
+        return f"not {_condition(rule['Not'])}"
+    if "Condition" in rule:
+        return str(rule["Condition"])
+    return " ".join(f"{rule.get('Variable', '')} {k} {v}" for k, v in rule.items() if k not in ("Variable", "Next"))

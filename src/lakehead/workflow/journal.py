@@ -154,7 +154,7 @@ class Journal:
             state_machine_id=f"arn:aws:states:{ACCOUNT}:stateMachine:{new.machine}",
             state_machine_name=new.machine,
         )
-        steps.start(number, new.name, new.definition, new.input, info)
+        steps.start(number, new.name, new.labels, new.definition, new.input, info)
         return self._found(connection, new.name)
 
     def stop(self, name: str, *, error: str = "", cause: str = "") -> Execution:
@@ -271,10 +271,9 @@ class Journal:
 
     def count(self, status: str | None = None, *, labels: Mapping[str, str] | None = None) -> int:
         """How many executions there are, of a status and with labels."""
-        if status is not None and not labels:
+        if status is not None and len(labels or {}) <= 1:
             with self.database.read() as connection:
-                sql = "SELECT count(*) FROM executions WHERE status = ?"
-                return int(connection.execute(sql, (status,)).fetchone()[0])
+                return queries.count(connection, status, labels or {})
         found = self.counts(labels=labels)
         return found.get(status, 0) if status is not None else sum(found.values())
 
@@ -282,6 +281,11 @@ class Journal:
         """How many executions have each status."""
         with self.database.read() as connection:
             return queries.counts(connection, labels or {})
+
+    def newest_end(self, status: str, label: str, value: str) -> datetime | None:
+        """When the last execution with a status and a label ended."""
+        with self.database.read() as connection:
+            return queries.newest_end(connection, status, label, value)
 
     def wait_for(self, name: str, timeout: float) -> Execution:
         """Wait until an execution has ended, in whichever process. Raises Busy after `timeout` seconds."""

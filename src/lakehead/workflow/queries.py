@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
 from lakehead.errors import ExecutionNotFound
 from lakehead.model import Json
-from lakehead.workflow.execution import COLUMNS, Execution, micros, position
+from lakehead.workflow.execution import COLUMNS, RUNNING, Execution, micros, moment, position
 
 _SELECTIVITY = 1000
 """Of several labels, the one with the fewest executions leads; counting ends here."""
@@ -141,6 +141,73 @@ def history(connection: sqlite3.Connection, name: str, *, after: int, limit: int
         rows = connection.execute(sql, (start, end))
         found = (event for (text,) in rows for event in json.loads(text) if event["id"] > after)
     return list(islice(found, limit))
+
+
+def count(connection: sqlite3.Connection, status: str, labels: Mapping[str, str]) -> int:
+    """How many executions have a status and at most one label."""
+    sql, values = "SELECT count(*) FROM executions WHERE status = ?", [status]
+    for name, value in labels.items():
+        sql = "SELECT count(*) FROM labels WHERE name = ? AND value = ? AND status = ?"
+        values = [name, value, status]
+    return int(connection.execute(sql, values).fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an execution ended. `outputs` are the fields of its output that were asked for; None where it has none."""
+
+    number: int
+    status: str
+    started: datetime
+    ended: datetime
+    outputs: tuple[Json, ...]
+
+
+def ends(
+    connection: sqlite3.Connection, since: datetime, until: datetime | None, limit: int, *, newest_first: bool
+) -> list[tuple[int, datetime]]:
+    """The numbers of executions that ended in a span of time, with their ends: read from an index alone.
+
+    `since` is included, `until` is not.
+    """
+    last = micros(until) if until is not None else 1 << 62
+    order = "DESC" if newest_first else "ASC"
+    sql = f"SELECT number, ended FROM executions WHERE ended >= ? AND ended < ? ORDER BY ended {order} LIMIT ?"
+    return [(number, moment(ended)) for number, ended in connection.execute(sql, (micros(since), last, limit))]
+
+
+def ended(connection: sqlite3.Connection, numbers: Sequence[int], outputs: Sequence[str]) -> list[Ended]:
+    """How these executions ended; those that run (again), or are gone, are left out."""
+    fields = "".join(", CASE WHEN output IS NOT NULL THEN json_extract(output, ?) END" for _ in outputs)
+    sql = (
+        f"SELECT number, status, created, ended{fields} FROM executions"
+        f" WHERE number IN ({', '.join('?' * len(numbers))}) AND ended IS NOT NULL"
+    )
+    paths = [f'$."{name}"' for name in outputs]
+    return [
+        Ended(number, status, moment(created), moment(end), tuple(rest))
+        for number, status, created, end, *rest in connection.execute(sql, [*paths, *numbers])
+    ]
+
+
+def redriven(connection: sqlite3.Connection) -> list[int]:
+    """The numbers of the executions that had ended and run again."""
+    sql = "SELECT number FROM executions WHERE status = ? AND redrives > 0"
+    return [number for (number,) in connection.execute(sql, (RUNNING,))]
+
+
+def newest_end(connection: sqlite3.Connection, status: str, label: str, value: str) -> datetime | None:
+    """When the last of the newest executions with a status and a label ended.
+
+    Executions that were started much later than another do not end before it, so some of the newest tell.
+    """
+    (found,) = connection.execute(
+        "SELECT max(ended) FROM (SELECT ended FROM labels AS lead CROSS JOIN executions"
+        " ON executions.number = lead.execution WHERE lead.name = ? AND lead.value = ? AND lead.status = ?"
+        " ORDER BY lead.created DESC, lead.execution DESC LIMIT 100)",
+        (label, value, status),
+    ).fetchone()
+    return None if found is None else moment(found)
 
 
 def counts(connection: sqlite3.Connection, labels: Mapping[str, str]) -> dict[str, int]:

@@ -82,7 +82,7 @@ class _Stored:
     number: int
     name: str
     state: dict[str, Json]
-    labelled: bool
+    labels: Mapping[str, str]
     history: list[dict[str, Json]]
 
 
@@ -95,10 +95,17 @@ class Steps:
         self.now = now
         self.changes: list[Change] = []
 
-    def start(self, number: int, name: str, definition: Definition, input: Json, info: ExecutionInfo) -> None:
+    def start(
+        self,
+        number: int,
+        name: str,
+        labels: Mapping[str, str],
+        definition: Definition,
+        input: Json,
+        info: ExecutionInfo,
+    ) -> None:
         """The first step of an execution whose row has just been inserted."""
-        # It may end in this very step, so its labels have to be told as well.
-        stored = _Stored(number, name, {}, labelled=True, history=[])
+        stored = _Stored(number, name, {}, labels, history=[])
         self._take(stored, machine.start(definition, input, info, self.now))
         self._store(stored)
 
@@ -202,7 +209,7 @@ class Steps:
         if row is None:
             return None
         name, state, labels = row
-        return _Stored(number, name, json.loads(state), labels != "{}", [])
+        return _Stored(number, name, json.loads(state), json.loads(labels), [])
 
     def _definition(self, number: int) -> Definition:
         sql = "SELECT definition FROM executions WHERE number = ?"
@@ -219,7 +226,7 @@ class Steps:
             execute("INSERT INTO history VALUES (?, ?)", (place, encode(stored.history)))
         if restarted or status != RUNNING:
             self._restate(stored, status, now)
-        self.changes.append(Change(stored.name, status, entered_states(stored.history)))
+        self.changes.append(Change(stored.name, status, entered_states(stored.history), stored.labels))
 
     def _restate(self, stored: _Stored, status: str, now: int) -> None:
         """Store how an execution stands now that it has ended, or was started again."""
@@ -236,7 +243,7 @@ class Steps:
                 number,
             ),
         )
-        if stored.labelled:
+        if stored.labels:
             execute("UPDATE labels SET status = ? WHERE execution = ?", (status, number))
         if status != RUNNING:
             execute("DELETE FROM tasks WHERE execution = ?", (number,))
