@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from lakehead import replays
+from lakehead.asking import look_at_sandbox, open_query_engine
 from lakehead.catalog import Catalog
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
@@ -341,15 +342,7 @@ class Lake:
 
     @cached_property
     def _queries(self) -> QueryEngine:
-        from lakehead.query import QueryEngine
-
-        return QueryEngine(
-            self.catalog,
-            self.store,
-            cache_dir=self.config.state_dir / "cache",
-            memory_limit=self.config.memory_limit,
-            threads=self.config.threads or None,
-        )
+        return open_query_engine(self.config, self.catalog, self.store)
 
     def overview(self, window_seconds: int = 3600) -> Overview:
         """The lake at a glance. It reads only what ended since the last look, and of a long window a part at a time."""
@@ -545,7 +538,8 @@ class Lake:
             DoctorCheck(f"notify {one.name}", one.name not in wrong, wrong.get(one.name, "address can be used"))
             for one in self.config.notify
         ]
-        return health(self.config, self.store, [self._look_at_contracts(), *subscriptions])
+        checks = [self._look_at_contracts(), look_at_sandbox(self.config, self.store), *subscriptions]
+        return health(self.config, self.store, checks)
 
     def _look_at_contracts(self) -> DoctorCheck:
         try:

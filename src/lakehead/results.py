@@ -407,3 +407,73 @@ class NamedQuery:
     name: str
     description: str
     sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryState:
+    """One query of the console. `status`: RUNNING, SUCCEEDED, FAILED or CANCELLED.
+
+    `started` is None while it waits for its turn. `error`, `hint` and `where` (line and column, where they are known)
+    tell why it failed. `row_count` is that of the rows kept; where there were more, it is `truncated`. `has_result`:
+    its rows can still be read.
+    """
+
+    id: str
+    sql: str
+    status: str
+    submitted: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    seconds: float | None = None
+    row_count: int | None = None
+    result_bytes: int | None = None
+    scanned_bytes: int | None = None
+    files: int | None = None
+    partitions: tuple[int, int] | None = None
+    truncated: bool = False
+    error: str = ""
+    hint: str = ""
+    where: Mapping[str, Json] = field(default_factory=dict)
+    has_result: bool = False
+
+    @property
+    def running(self) -> bool:
+        """True until it has ended."""
+        return self.status == "RUNNING"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPage:
+    """Some rows of an answer. `columns` are names and Athena types; `total` counts all rows that are kept.
+
+    Values are ready for JSON: None, bool, number, text, list or dict. Text is also a decimal, and a whole number that a
+    browser could not hold exactly. Instants are ISO 8601 in UTC, bytes are hex. A long text is cut, and then ends in an
+    ellipsis.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[Json, ...], ...]
+    offset: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSeries:
+    """A line, or the bars of one colour: a value, or None, for every x of its chart."""
+
+    name: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartData:
+    """An answer as a chart. `kind`: "time" (x are seconds since 1970, ascending), "bars" (x are labels) or "none".
+
+    `note` says what a person should know of it: what was averaged or left out, or why there is no chart.
+    """
+
+    kind: str
+    note: str = ""
+    x_name: str = ""
+    x: tuple[float | str, ...] = ()
+    series: tuple[ChartSeries, ...] = ()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from lakehead.errors import Busy, ConfigError, StorageUnavailable
 
@@ -30,6 +31,26 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         for pragma in ("synchronous=FULL", "foreign_keys=ON", "journal_size_limit=67108864"):
             connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing, not even the index of the WAL, so it works where only reading is allowed.
+
+    Another connection must hold the file open meanwhile: it keeps the WAL and its index there.
+    """
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=ro",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA query_only=ON")
     except BaseException:
         connection.close()
         raise

@@ -1,6 +1,6 @@
 """Databases, tables, partitions and files of a lake, and the crawlers that keep them in step with what is stored."""
 
-from lakehead.catalog.catalog import Catalog, Snapshot
+from lakehead.catalog.catalog import Catalog, CatalogReader, Snapshot
 from lakehead.catalog.crawlers import Crawlers
 from lakehead.catalog.targets import CrawlTarget, crawl_targets, crawler_name
 from lakehead.catalog.types import (
@@ -18,6 +18,7 @@ from lakehead.catalog.types import (
 __all__ = [
     "Catalog",
     "CatalogFile",
+    "CatalogReader",
     "ColumnType",
     "Crawl",
     "CrawlReport",

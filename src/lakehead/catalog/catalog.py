@@ -27,19 +27,80 @@ from lakehead.catalog.types import (
 )
 from lakehead.errors import TableNotFound
 from lakehead.model import Zone
-from lakehead.sqlite import connect, data_version, explained, open_file, transaction
+from lakehead.sqlite import connect, connect_to_read, data_version, explained, open_file, transaction
 
 
-class Catalog:
-    """Databases, tables, partitions and files, in one SQLite file. Safe from several threads and processes.
+class CatalogReader:
+    """The catalog as it is read. It writes nothing and needs no right to, but a `Catalog` must be open meanwhile.
 
-    Every method may raise Busy and StorageUnavailable. The reading methods each see one consistent state; `snapshot()`
-    gives several reads the same one.
+    Every method may raise Busy and StorageUnavailable, and sees one consistent state; `snapshot()` gives several reads
+    the same one.
     """
 
     def __init__(self, path: Path, *, database: str = "lakehead") -> None:
         self.path = path
         self.database = database
+
+    def _connect(self) -> sqlite3.Connection:
+        return connect_to_read(self.path)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Reads inside the block all see the same state."""
+        with explained(self.path, damaged=DAMAGED), closing(self._connect()) as connection:
+            connection.row_factory = sqlite3.Row
+            with transaction(connection, "DEFERRED"):
+                yield Snapshot(connection, self.database)
+
+    def databases(self) -> list[Database]:
+        """The lake's one database."""
+        with self.snapshot() as seen:
+            return seen.databases()
+
+    def tables(self) -> list[Table]:
+        """All tables, by name."""
+        with self.snapshot() as seen:
+            return seen.tables()
+
+    def table(self, name: str) -> Table:
+        """One table. Raises TableNotFound with the nearest name."""
+        with self.snapshot() as seen:
+            return seen.table(name)
+
+    def partitions(self, name: str, where: PartitionPredicate | None = None) -> list[Partition]:
+        """A table's partitions, by path. Raises TableNotFound."""
+        with self.snapshot() as seen:
+            return seen.partitions(name, where)
+
+    def files(self, name: str, where: PartitionPredicate | None = None) -> list[CatalogFile]:
+        """A table's files, by partition and key; only those of the wanted partitions. Raises TableNotFound."""
+        with self.snapshot() as seen:
+            return seen.files(name, where)
+
+    def crawls(self, crawler: str | None = None, limit: int = 100) -> list[Crawl]:
+        """The newest crawls that ended, newest first."""
+        with self.snapshot() as seen:
+            return seen.crawls(crawler, limit)
+
+    def pending(self, dataset: str, zone: Zone | str) -> list[Note]:
+        """The notes that no crawl has applied yet, oldest first."""
+        with self.snapshot() as seen:
+            return seen.pending(dataset, str(zone))
+
+    def versions(self, table: str) -> dict[str, str]:
+        """The version of every object that a table holds something of; none for a table that is not there."""
+        with self.snapshot() as seen:
+            return seen.versions(table)
+
+
+class Catalog(CatalogReader):
+    """Databases, tables, partitions and files, in one SQLite file. Safe from several threads and processes.
+
+    Every method may raise Busy and StorageUnavailable.
+    """
+
+    def __init__(self, path: Path, *, database: str = "lakehead") -> None:
+        super().__init__(path, database=database)
         self._guard = threading.Lock()
         self._listeners: list[Callable[[str, str], None]] = []
         self._writer = open_file(path, MIGRATIONS, damaged=DAMAGED)
@@ -84,53 +145,8 @@ class Catalog:
             connection.execute("DELETE FROM notes WHERE dataset=? AND zone=? AND key=?", (dataset, str(zone), key))
             connection.execute("INSERT INTO notes (dataset, zone, key) VALUES (?, ?, ?)", (dataset, str(zone), key))
 
-    def pending(self, dataset: str, zone: Zone | str) -> list[Note]:
-        """The notes that no crawl has applied yet, oldest first."""
-        with self.snapshot() as seen:
-            return seen.pending(dataset, str(zone))
-
-    def versions(self, table: str) -> dict[str, str]:
-        """The version of every object that a table holds something of; none for a table that is not there."""
-        with self.snapshot() as seen:
-            return seen.versions(table)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        """Reads inside the block all see the same state."""
-        with explained(self.path, damaged=DAMAGED), closing(connect(self.path)) as connection:
-            connection.row_factory = sqlite3.Row
-            with transaction(connection, "DEFERRED"):
-                yield Snapshot(connection, self.database)
-
-    def databases(self) -> list[Database]:
-        """The lake's one database."""
-        with self.snapshot() as seen:
-            return seen.databases()
-
-    def tables(self) -> list[Table]:
-        """All tables, by name."""
-        with self.snapshot() as seen:
-            return seen.tables()
-
-    def table(self, name: str) -> Table:
-        """One table. Raises TableNotFound with the nearest name."""
-        with self.snapshot() as seen:
-            return seen.table(name)
-
-    def partitions(self, name: str, where: PartitionPredicate | None = None) -> list[Partition]:
-        """A table's partitions, by path. Raises TableNotFound."""
-        with self.snapshot() as seen:
-            return seen.partitions(name, where)
-
-    def files(self, name: str, where: PartitionPredicate | None = None) -> list[CatalogFile]:
-        """A table's files, by partition and key; only those of the wanted partitions. Raises TableNotFound."""
-        with self.snapshot() as seen:
-            return seen.files(name, where)
-
-    def crawls(self, crawler: str | None = None, limit: int = 100) -> list[Crawl]:
-        """The newest crawls that ended, newest first."""
-        with self.snapshot() as seen:
-            return seen.crawls(crawler, limit)
+    def _connect(self) -> sqlite3.Connection:
+        return connect(self.path)
 
 
 class Snapshot:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehead.catalog import Catalog, CatalogFile, Snapshot
+from lakehead.catalog import CatalogFile, CatalogReader, Snapshot
 from lakehead.catalog.athena_types import athena_type
 from lakehead.catalog.types import ColumnType
 from lakehead.errors import Busy, ObjectNotFound, QueryError, StorageUnavailable, UnsupportedSql
@@ -28,6 +28,7 @@ from lakehead.query.reader import CACHE_BYTES, Files, scan_sql
 from lakehead.query.result import Answer, QueryResult
 from lakehead.query.show import show
 from lakehead.query.truth import committed_files
+from lakehead.query.types import Type
 from lakehead.storage.base import ObjectStore
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ class _Chosen:
     partitions: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How big an answer may be: the texts of a row, those of all rows, and what a query puts aside on the disk."""
+
+    row_bytes: int
+    answer_bytes: int
+    spill_bytes: int
+
+
 class QueryEngine:
     """Answers queries over a lake. Safe from several threads: each query has a session of its own.
 
@@ -63,17 +73,18 @@ class QueryEngine:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: CatalogReader,
         store: ObjectStore,
         *,
         cache_dir: Path,
         memory_limit: str = "1GB",
         threads: int | None = None,
         cache_bytes: int = CACHE_BYTES,
+        bounds: Bounds | None = None,
     ) -> None:
         self._catalog, self._store = catalog, store
         self._files = Files(store, cache_dir, limit=cache_bytes)
-        self._memory_limit, self._threads = memory_limit, threads
+        self._memory_limit, self._threads, self._bounds = memory_limit, threads, bounds
 
     def run(self, sql: str, *, max_rows: int | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> QueryResult:
         """Run one SELECT, VALUES, SHOW or DESCRIBE.
@@ -97,6 +108,7 @@ class QueryEngine:
     def _attempt(self, node: exp.Query, deadline: float, max_rows: int | None, *, refresh: bool) -> QueryResult:
         folder = Path(tempfile.mkdtemp(prefix="lakehead-query-"))
         connection = self._connect(folder)
+        widest = 0
         try:
             with _TimeLimit(connection, deadline) as limit, _explained(limit):
                 bound, chosen = self._plan(node, connection, refresh=refresh)
@@ -105,6 +117,8 @@ class QueryEngine:
                 _lock_down(connection, paths, folder)
                 with _watched(paths):
                     count = _materialise(connection, sql, max_rows)
+                if self._bounds is not None:
+                    widest = _measured(connection, [one.type for one in bound.body.fields], self._bounds)
         except BaseException:
             connection.close()
             shutil.rmtree(folder, ignore_errors=True)
@@ -122,6 +136,7 @@ class QueryEngine:
             scanned_bytes=sum(file.bytes for one in chosen for file in one.files),
             partitions=(sum(one.partitions[0] for one in chosen), sum(one.partitions[1] for one in chosen)),
             truncated=truncated,
+            widest_row=widest,
             _answer=answer,
         )
 
@@ -138,6 +153,8 @@ class QueryEngine:
         }
         if self._threads is not None:
             config["threads"] = self._threads
+        if self._bounds is not None:
+            config["max_temp_directory_size"] = f"{self._bounds.spill_bytes} bytes"
         connection = duckdb.connect(":memory:", config=config)
         # DuckDB 2.0 turns TRY_CAST over read_csv into the reader's hard cast and loses rows.
         settings = (
@@ -207,6 +224,30 @@ def _materialise(connection: DuckDBPyConnection, sql: str, max_rows: int | None)
         sql = f"FROM ({sql}) AS q LIMIT {int(max_rows) + 1}"
     (count,) = connection.execute(f"CREATE TABLE {_RESULT} AS {sql}").fetchone() or (0,)
     return int(count)
+
+
+def _measured(connection: DuckDBPyConnection, kinds: list[Type], bounds: Bounds) -> int:
+    """The bytes of the widest row's texts. Raises QueryError where it, or the answer as a whole, has too many."""
+    lengths = [_length(f"c{index}", kind) for index, kind in enumerate(kinds)]
+    sql = f"SELECT max(bytes), sum(bytes) FROM (SELECT {' + '.join(lengths)} AS bytes FROM {_RESULT})"
+    widest, whole = (int(one or 0) for one in connection.execute(sql).fetchone() or (0, 0))
+    if widest > bounds.row_bytes:
+        hint = f"A row may have {bounds.row_bytes:,} bytes. Select fewer columns, or shorten texts by substr()."
+        raise QueryError(f"a row of the answer has {widest:,} bytes", hint=hint)
+    if whole > bounds.answer_bytes:
+        hint = f"It may have {bounds.answer_bytes:,} bytes. Select fewer columns or rows, or aggregate."
+        raise QueryError(f"the answer has {whole:,} bytes", hint=hint)
+    return widest
+
+
+def _length(column: str, kind: Type) -> str:
+    if kind.name == "varbinary":
+        return f"coalesce(octet_length({column}), 0)"
+    if kind.duckdb == "VARCHAR":
+        return f"coalesce(strlen({column}), 0)"
+    if kind.name in ("array", "map", "row"):
+        return f"coalesce(strlen(CAST({column} AS VARCHAR)), 0)"
+    return "16"
 
 
 @contextmanager

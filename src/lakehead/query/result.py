@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _BATCH = 5_000
+_ROW_GROUP = 20_480
+_PARQUET = f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+"""Row groups are small enough that one page of an answer is read in milliseconds."""
 
 Row = tuple[Any, ...]
 
@@ -39,7 +42,8 @@ class QueryResult:
     Values are None, bool, int, float, Decimal, str, bytes, date, datetime (in UTC), list or dict. `files` and
     `scanned_bytes` are those of the files that the query selected; `partitions` tells how many of how many it looked
     at, over all tables. `truncated`: there were more than `max_rows` rows. `row_count` is -1 where rows are fetched as
-    they are read. Close it, or read it to the end.
+    they are read. `widest_row` is the bytes of the greatest row's texts, where they were measured. Close it, or read it
+    to the end.
     """
 
     columns: list[tuple[str, str]]
@@ -49,6 +53,7 @@ class QueryResult:
     scanned_bytes: int = 0
     partitions: tuple[int, int] = (0, 0)
     truncated: bool = False
+    widest_row: int = 0
     _answer: Kept | None = field(default=None, repr=False)
 
     def __enter__(self) -> QueryResult:
@@ -91,14 +96,11 @@ class Answer:
 
     def write_parquet(self, path: Path, names: list[str]) -> None:
         """Write the rows, and move the file to its place when it is whole."""
-        unique: list[str] = []
-        for name in names:
-            number = sum(one == name or one.startswith(f"{name}_") for one in unique)
-            unique.append(f"{name}_{number + 1}" if name in unique else name)
-        selected = ", ".join(f"{sql} AS {name_sql(name)}" for sql, name in zip(self._selected(), unique, strict=True))
+        named = zip(self._selected(), unique_names(names), strict=True)
+        selected = ", ".join(f"{sql} AS {name_sql(name)}" for sql, name in named)
         target = self._folder / "result.parquet"
         rows = f"SELECT {selected} FROM {self._table} LIMIT {self._count}"
-        self._connection.execute(f"COPY ({rows}) TO {text_sql(str(target))} (FORMAT parquet, COMPRESSION zstd)")
+        self._connection.execute(f"COPY ({rows}) TO {text_sql(str(target))} {_PARQUET}")
         shutil.move(target, path)
 
     def _selected(self) -> list[str]:
@@ -108,6 +110,34 @@ class Answer:
             # Without a zone: what the Python client needs for one is not installed.
             found.append(f"timezone('UTC', {sql})" if kind.name == "timestamptz" else f"CAST({sql} AS {kind.duckdb})")
         return found
+
+
+class Listed:
+    """Rows of text, made without a session."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self._rows = rows
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def write_parquet(self, path: Path, names: list[str]) -> None:
+        """Write the rows, by a DuckDB session of its own."""
+        import duckdb
+
+        columns = [[row[index] for row in self._rows] for index in range(len(names))]
+        selected = ", ".join(f"unnest(CAST(? AS VARCHAR[])) AS {name_sql(name)}" for name in names)
+        with duckdb.connect() as session:
+            session.execute(f"COPY (SELECT {selected}) TO {text_sql(str(path))} {_PARQUET}", columns)
+
+
+def unique_names(names: list[str]) -> list[str]:
+    """Names that the columns of a file can have: the second `total` is `total_2`."""
+    unique: list[str] = []
+    for name in names:
+        number = sum(one == name or one.startswith(f"{name}_") for one in unique)
+        unique.append(f"{name}_{number + 1}" if name in unique else name)
+    return unique
 
 
 def _clear(connection: DuckDBPyConnection, folder: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from lakehead.catalog import Catalog
+from lakehead.catalog import CatalogReader
 from lakehead.errors import QueryError, TableNotFound
 from lakehead.query.parse import Show
-from lakehead.query.result import QueryResult, Row
+from lakehead.query.result import Listed, QueryResult, Row
 from lakehead.query.types import from_glue
 
 
-def show(statement: Show, catalog: Catalog) -> QueryResult:
+def show(statement: Show, catalog: CatalogReader) -> QueryResult:
     """The answer, in the columns in which Athena gives it. Raises QueryError for a table that is not there."""
     with catalog.snapshot() as seen:
         if statement.what == "databases":
@@ -28,4 +28,4 @@ def show(statement: Show, catalog: Catalog) -> QueryResult:
 
 
 def _result(names: list[str], rows: list[Row]) -> QueryResult:
-    return QueryResult([(name, "varchar") for name in names], iter(rows), len(rows))
+    return QueryResult([(name, "varchar") for name in names], iter(rows), len(rows), _answer=Listed(rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shutil
 import tempfile
 import time
@@ -20,6 +21,7 @@ from lakehead.storage.keys import check_attempt, check_bucket, check_key
 from lakehead.storage.s3_errors import translated
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from mypy_boto3_s3 import S3Client
 
 CONNECT_SECONDS = 5.0
@@ -28,6 +30,7 @@ ATTEMPTS = 5
 UPLOADS = 8
 PAGE = 1000
 BUFFER = 1 << 20
+_REGION = "us-east-1"
 
 
 class S3Store:
@@ -189,15 +192,45 @@ class S3Store:
         """The object's s3:// address."""
         return f"s3://{bucket}/{key}"
 
+    def environment(self) -> dict[str, str]:
+        """The variables by which another process, which may read no file, opens this store: credentials of this moment.
+
+        Raises ConfigError where there are none.
+        """
+        with translated(""):
+            from botocore.exceptions import NoCredentialsError
+
+            held = self._session.get_credentials()
+            if held is None:
+                raise NoCredentialsError
+            found = held.get_frozen_credentials()
+        return {
+            **{name: os.environ[name] for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3") if name in os.environ},
+            "AWS_ACCESS_KEY_ID": found.access_key or "",
+            "AWS_SECRET_ACCESS_KEY": found.secret_key or "",
+            **({"AWS_SESSION_TOKEN": found.token} if found.token else {}),
+            "AWS_DEFAULT_REGION": self._session.region_name or _REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
     @cached_property
-    def _client(self) -> S3Client:
+    def _session(self) -> Session:
         try:
             import boto3
-            from botocore.config import Config
         except ImportError as error:
             raise ConfigError(
                 "S3 needs boto3, which is not installed", hint='Run: pip install "lakehead[aws]"'
             ) from error
+        with translated(""):
+            return boto3.Session(profile_name=self._profile or None, region_name=self._region or None)
+
+    @cached_property
+    def _client(self) -> S3Client:
+        session = self._session
+        from botocore.config import Config
+
         config = Config(
             connect_timeout=self._connect_seconds,
             read_timeout=self._read_seconds,
@@ -205,12 +238,11 @@ class S3Store:
             s3={"addressing_style": "path"} if self._endpoint_url else {},
         )
         with translated(""):
-            session = boto3.Session(profile_name=self._profile or None, region_name=self._region or None)
             return session.client(
                 "s3",
                 config=config,
                 endpoint_url=self._endpoint_url or None,
-                region_name=session.region_name or "us-east-1",
+                region_name=session.region_name or _REGION,
             )
 
 
