@@ -40,6 +40,7 @@ from lakehead.results import (
     DoctorCheck,
     IngestProgress,
     IngestSummary,
+    Landed,
     Loaded,
     NamedQuery,
     NotificationSummary,
@@ -57,7 +58,7 @@ from lakehead.results import (
     VerifyReport,
 )
 from lakehead.running import Work, open_crawlers, worker_lock, working
-from lakehead.storage import ObjectStore, open_store
+from lakehead.storage import ObjectStore, layout, open_store
 from lakehead.workflow.journal import Journal
 
 if TYPE_CHECKING:
@@ -135,6 +136,26 @@ class Lake:
         """
         day = ingest_date or utc_now().date()
         return put_files(self.store, self.config.raw_bucket, self._dataset(dataset), day, files, progress)
+
+    def land(self, file: Path, *, dataset: str | None = None, ingest_date: date | None = None) -> Landed:
+        """Move a file into the raw zone, whole or not at all, and record it at once, so that `up` loads it now.
+
+        Raises UsageError for a dataset or a kind of file that the lake does not know.
+        """
+        name, bucket = self._dataset(dataset), self.config.raw_bucket
+        day = ingest_date or utc_now().date()
+        before = self.events.newest(bucket, layout.raw_key(name, day, file.name))
+        (landed,) = put_files(self.store, bucket, name, day, [file], move=True)
+        # The store's own word: a file that was moved has no etag yet.
+        info = self.store.head(bucket, landed.key)
+        # The watcher may have been quicker; then this adds nothing.
+        self.events.observe([(info, name)])
+        event = self.events.newest(bucket, landed.key)
+        if event is None:
+            raise NotFound("the object has gone again", bucket=bucket, key=landed.key)
+        execution = event.execution or execution_name(name, event.event.object, event.replay)
+        new = before is None or before.number != event.number
+        return Landed(bucket, info.key, info.etag, info.size, execution, new)
 
     def _dataset(self, name: str | None) -> str:
         return dataset_named(self.contracts, name)

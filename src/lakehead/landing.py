@@ -41,6 +41,17 @@ def datasets_named(contracts: Mapping[str, Contract], name: str | None) -> list[
     return [dataset_named(contracts, name)] if name else sorted(contracts)
 
 
+def check_name(name: str) -> str:
+    """The name of a file that may land. Raises UsageError for a kind that no lake loads, and InvalidKey."""
+    if not name.endswith((".csv", ".csv.gz")):
+        raise UsageError("only .csv and .csv.gz files are loaded", file=name)
+    if name.startswith((".", "_")):
+        raise InvalidKey("names that begin with a dot or an underscore are invisible in a lake", file=name)
+    if "/" in name or not name.isprintable():
+        raise InvalidKey("a file's name has no slash and no control character", file=name)
+    return name
+
+
 def put_files(
     store: ObjectStore,
     bucket: str,
@@ -48,19 +59,18 @@ def put_files(
     day: date,
     files: Sequence[Path],
     progress: Callable[[Path], None] | None = None,
+    *,
+    move: bool = False,
 ) -> list[ObjectVersion]:
     """Copy files into the raw zone, each whole or not at all; none where one of them could not be loaded.
 
-    Raises UsageError for a kind of file that no lake loads, and InvalidKey for a hidden name.
+    With `move` the files are gone afterwards. Raises what `check_name` and the store raise.
     """
     for path in files:
-        if not path.name.endswith((".csv", ".csv.gz")):
-            raise UsageError("only .csv and .csv.gz files are loaded", file=str(path))
-        if path.name.startswith((".", "_")):
-            raise InvalidKey("names that begin with a dot or an underscore are invisible in a lake", file=str(path))
+        check_name(path.name)
     landed = []
     for path in files:
-        found = store.put_file(bucket, layout.raw_key(dataset, day, path.name), path)
+        found = store.put_file(bucket, layout.raw_key(dataset, day, path.name), path, move=move)
         landed.append(ObjectVersion(found.bucket, found.key, found.etag, found.size, found.sequencer, found.version_id))
         if progress:
             progress(path)

@@ -237,6 +237,21 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
+class Landed:
+    """A file that landed, and the execution that loads it.
+
+    `new` is False where the key held the same bytes before: then the execution is the one that they had.
+    """
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    execution: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class IngestProgress:
     """How far an ingest is. `found` objects are new or changed; `done` of their executions have ended."""
 

@@ -186,9 +186,7 @@ SETTINGS = (
     Setting("retention_days", whole(14, 36_500), 90, "How long an execution is kept after its end."),
     Setting("console", flag, True, "Whether `up` serves the web console."),
     Setting("console_host", host, "127.0.0.1", "The address that the console listens at."),
-    Setting(
-        "console_port", whole(1, 65_535), 8470, "Its port; unless it is stated, the next free one of the ten after."
-    ),
+    Setting("console_port", whole(0, 65_535), 8470, "Its port, 0 for any; unless stated, the next one that is free."),
     Setting(
         "console_token", flag, True, "Whether the console wants to be opened by a link of `lakehead console link`."
     ),

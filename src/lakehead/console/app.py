@@ -13,14 +13,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from lakehead.console import pages
+from lakehead.console import api, pages
 from lakehead.console.assets import Assets
 from lakehead.console.context import Console, console_of
+from lakehead.console.faults import EXPLAINED, on_error
 from lakehead.console.launch import COOKIE_SECONDS, Keys
 from lakehead.console.live import Hub, LiveId, live_route
 from lakehead.console.notice import USED, leading_to
 from lakehead.console.security import Access, Guard, allowed_hosts, own_path
+from lakehead.console.slots import Slots
+from lakehead.console.uploads import AT_A_TIME
 from lakehead.lake import Lake
+from lakehead.results import Changed
 
 THREADS = 16
 """How many requests may wait for SQLite or the disk at a time; the others wait for them."""
@@ -29,14 +33,14 @@ THREADS = 16
 def create_app(lake: Lake, *, keys: Keys | None, port: int | None = None) -> Starlette:
     """The console of an open lake. `keys` None lets in whoever reaches it; `port` is the one that it is reached at."""
     config = lake.config
-    console = Console(lake, Hub(), Assets(), keys)
+    console = Console(lake, Hub(), Assets(), keys, uploads=Slots(AT_A_TIME))
     access = Access(allowed_hosts(config.console_host, port or config.console_port, config.console_hosts), keys)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
         console.hub.start()
-        unsubscribe = lake.journal.on_change(lambda change: console.hub.publish("runs", run=change.name))
+        unsubscribe = lake.on_change(lambda changed: publish(console.hub, changed))
         try:
             yield
         finally:
@@ -48,6 +52,7 @@ def create_app(lake: Lake, *, keys: Keys | None, port: int | None = None) -> Sta
             Route("/launch", _launch, name="launch"),
             console.assets.route(),
             live_route(lambda request: console_of(request).hub),
+            *api.routes(),
             *pages.routes,
         ],
         middleware=[
@@ -55,10 +60,18 @@ def create_app(lake: Lake, *, keys: Keys | None, port: int | None = None) -> Sta
             Middleware(LiveId, hub=console.hub),
             Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         ],
+        exception_handlers=dict.fromkeys(EXPLAINED, on_error),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     app.state.console = console
     return app
+
+
+def publish(hub: Hub, changed: Changed) -> None:
+    """Tell browsers of a change in the lake."""
+    run = changed.name if changed.topic == "runs" else ""
+    hub.publish(changed.topic, run=run, dataset=changed.dataset)
 
 
 def _launch(request: Request) -> Response:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from lakehead.console.assets import Assets
 from lakehead.console.launch import Keys
 from lakehead.console.live import Hub
+from lakehead.console.slots import Slots
 from lakehead.lake import Lake
 
 
@@ -20,6 +21,7 @@ class Console:
     hub: Hub
     assets: Assets
     keys: Keys | None
+    uploads: Slots
 
 
 def console_of(request: Request) -> Console:

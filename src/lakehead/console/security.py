@@ -5,7 +5,6 @@ Pure ASGI, around every route, so that a new route is guarded without knowing of
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 from collections.abc import Mapping
@@ -19,8 +18,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehead.config import LOOPBACK
+from lakehead.console.faults import Fault, answer, wants_json
 from lakehead.console.launch import Keys
-from lakehead.console.notice import CLOSED, leading_to, notice
+from lakehead.console.notice import CLOSED, leading_to
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-API = "/api/"
 PUBLIC = ("/launch", "/api/v1/health")
 """What needs no token, besides the files below /static/."""
 SAFE_METHODS = ("GET", "HEAD")
@@ -104,7 +103,7 @@ class Guard:
             return PlainTextResponse(f"This console does not answer to this host name. {hint}\n", 421)
         bearer = _bearer(request.headers)
         if not _same_origin(request, bearer=bearer is not None):
-            return refused(request, 403, "CrossOrigin", "the request comes from another site")
+            return answer(request, 403, Fault("CrossOrigin", "the request comes from another site"))
         if self.access.keys is None or is_public(request.scope["path"]):
             return None
         if bearer is not None:
@@ -120,8 +119,8 @@ class Guard:
         place = {"fault": fault, "method": request.method, "path": request.scope["path"]}
         log.exception("the console failed to answer", extra=place)
         if not send.started:
-            told = "This is a fault in Lakehead. The log has its details."
-            await refused(request, 500, "Unexpected", told, fault=fault)(request.scope, receive, send)
+            told = Fault("Unexpected", "this is a fault in Lakehead", "The log has its details.", {"fault": fault})
+            await answer(request, 500, told)(request.scope, receive, send)
 
 
 class _Sender:
@@ -151,16 +150,6 @@ def is_public(path: str) -> bool:
     return path in PUBLIC or path.startswith("/static/")
 
 
-def refused(request: Request, status: int, kind: str, message: str, **where: str) -> Response:
-    """A refusal in the form that who asked can read: JSON for the API, else a page."""
-    if _wants_json(request):
-        error = {"type": kind, "message": message, "hint": "", "where": where}
-        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-        return Response(json.dumps({"error": error}), status, headers, "application/json")
-    more = "".join(f" {name}: {value}" for name, value in where.items())
-    return HTMLResponse(notice("Not possible", message[:1].upper() + message[1:] + more), status)
-
-
 def _unknown(request: Request) -> Response:
     """Who asks without a token. A link on another site brings no cookie along; coming from here, it does."""
     fetch = request.headers
@@ -168,17 +157,13 @@ def _unknown(request: Request) -> Response:
         request.method == "GET"
         and fetch.get("sec-fetch-mode") == "navigate"
         and fetch.get("sec-fetch-site") in ("cross-site", "same-site")
-        and not _wants_json(request)
+        and not wants_json(request)
     ):
         return HTMLResponse(leading_to(_target(request)))
-    if _wants_json(request):
-        return refused(request, 401, "Unauthorized", "the request has no token of this console")
+    if wants_json(request):
+        hint = "Send the one that `lakehead console token` prints: Authorization: Bearer TOKEN"
+        return answer(request, 401, Fault("Unauthorized", "the request has no token of this console", hint))
     return HTMLResponse(CLOSED, 403)
-
-
-def _wants_json(request: Request) -> bool:
-    path: str = request.scope["path"]
-    return path.startswith(API) or path == "/live"
 
 
 def _target(request: Request) -> str:

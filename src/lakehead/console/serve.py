@@ -23,7 +23,7 @@ from lakehead.lake import Lake
 
 log = logging.getLogger(__name__)
 
-LOCK_FILE = "console.lock"
+LOCK_FILE = "console-served.lock"
 ADDRESS_FILE = "console.json"
 MORE_PORTS = 10
 BACKLOG = 128
@@ -45,17 +45,17 @@ class ServedConsole:
         self._lock = _lock(config.state_dir)
         try:
             self._socket = listen(config)
-            port = self._socket.getsockname()[1]
-            self.keys = Keys(token_of(config.state_dir), port) if config.console_token else None
+            self.port: int = self._socket.getsockname()[1]
+            self.keys = Keys(token_of(config.state_dir), self.port) if config.console_token else None
         except BaseException:
             self._lock.release()
             raise
-        self.url = f"http://{_browsable(config.console_host)}:{port}"
-        self.other_port = port if port != config.console_port else None
-        app = create_app(lake, keys=self.keys, port=port)
-        self._hub = app.state.console.hub
+        self.url = f"http://{_browsable(config.console_host)}:{self.port}"
+        self.other_port = self.port if config.console_port not in (0, self.port) else None
+        self.app = create_app(lake, keys=self.keys, port=self.port)
+        self._hub = self.app.state.console.hub
         settings = uvicorn.Config(
-            app,
+            self.app,
             loop="asyncio",
             http="h11",
             ws="none",

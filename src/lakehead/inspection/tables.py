@@ -21,13 +21,17 @@ def table_detail(catalog: Catalog, name: str) -> TableDetail:
     with catalog.snapshot() as snapshot:
         table = snapshot.table(name)
         partitions = snapshot.partitions(name)
+    parts = tuple(_partition(part) for part in partitions if part.path)
+    return TableDetail(table_summary(table), table.location, table_columns(table), parts)
+
+
+def table_columns(table: Table) -> tuple[TableColumn, ...]:
+    """A table's columns, those of its partitions last."""
     keys = {key.name for key in table.partition_keys}
-    columns = tuple(
+    return tuple(
         TableColumn(column.name, column.type, column.name in keys, column.comment)
         for column in (*table.columns, *table.partition_keys)
     )
-    parts = tuple(_partition(part) for part in partitions if part.path)
-    return TableDetail(table_summary(table), table.location, columns, parts)
 
 
 def partition_page(catalog: Catalog, name: str, limit: int, after: str, newest_first: bool) -> list[TablePartition]:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 @click.command("up", cls=Command)
 @click.option("--console/--no-console", default=None, help="Serve the web console, or do not.")
-@click.option("--console-port", type=click.IntRange(1, 65_535), help="The console's port.  [default: 8470]")
+@click.option(
+    "--console-port", type=click.IntRange(0, 65_535), help="The console's port; 0 takes any.  [default: 8470]"
+)
 def command(console: bool | None, console_port: int | None) -> None:
     """Watch the raw zone and load what lands, until Ctrl-C or SIGTERM.
 
