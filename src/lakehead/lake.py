@@ -4,121 +4,50 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from lakehead import replays
-from lakehead.asking import look_at_sandbox, open_query_engine
-from lakehead.catalog import Catalog
-from lakehead.config import LakeConfig
-from lakehead.contract import Contract
-from lakehead.errors import Busy, LakeheadError, NotFound
-from lakehead.etl.base import CommitRecord
+from lakehead.errors import Busy, NotFound
 from lakehead.etl.verify import VerifyReport as Verification
 from lakehead.etl.verify import verify
-from lakehead.events import DatasetRule, EventStore, ZoneWatcher, dataset_of, reconcile
+from lakehead.events import DatasetRule, ZoneWatcher, dataset_of, reconcile
 from lakehead.following import Follower
-from lakehead.inspection import datasets, loads, overview, proof, quarantine, runs, tables
-from lakehead.inspection.changes import Changes
-from lakehead.inspection.health import health
-from lakehead.inspection.loglines import log_lines
-from lakehead.inspection.notices import notification
-from lakehead.landing import dataset_named, datasets_named, lake_contracts, put_files
+from lakehead.inspection import proof, runs, tables
+from lakehead.landing import put_files
 from lakehead.model import Json, ObjectCreated, ObjectVersion, utc_now
-from lakehead.notify import Notifier
 from lakehead.pipeline import Pipeline, execution_name, load_document
+from lakehead.reader import LakeReader
 from lakehead.results import (
-    Changed,
     CrawlSummary,
-    DatasetDetail,
-    DatasetSummary,
-    DoctorCheck,
     IngestProgress,
     IngestSummary,
     Landed,
-    Loaded,
-    NamedQuery,
-    NotificationSummary,
-    Overview,
-    QuarantineReason,
-    QuarantineRow,
-    QuarantineSummary,
-    RunDetail,
-    RunGraph,
     RunSummary,
-    StateVisit,
-    TableDetail,
-    TablePartition,
-    TableSummary,
     VerifyReport,
 )
-from lakehead.running import Work, open_crawlers, worker_lock, working
-from lakehead.storage import ObjectStore, layout, open_store
-from lakehead.workflow.journal import Journal
+from lakehead.running import Work, worker_lock, working
+from lakehead.storage import layout
 
 if TYPE_CHECKING:
-    from lakehead.query import QueryEngine, QueryResult
+    pass
 
 FLUSH_SECONDS = 30.0
 """How long a one-shot command waits for its notifications to be delivered before it leaves them to the next one."""
 
 ALL = 1 << 31
-FAILURES = 10
-"""How many of the newest failures and notifications an overview tells."""
 IDLE_SECONDS = 1.0
 REDRIVE_SECONDS = 3600.0
 PRUNE_SECONDS = 3600.0
 """How often `up` forgets executions that are older than the lake keeps them."""
 
 
-class Lake:
-    """One environment of a lake. Open it as a context manager; safe to use from several threads."""
-
-    def __init__(self, config: LakeConfig, store: ObjectStore) -> None:
-        self.config = config
-        self.store = store
-        state = config.state_dir
-        self.events = EventStore(state / "events.db")
-        self.journal = Journal(state / "workflow.db")
-        self.catalog = Catalog(state / "catalog.db", database=config.database)
-        self.notifier = Notifier(state / "notify.db", config.notify)
-        self._changes = Changes(self.journal, self.catalog, self.notifier)
-        self._ends = overview.Ends(self.journal)
-
-    @classmethod
-    def open(cls, config: LakeConfig) -> Lake:
-        """The lake of this configuration, its buckets made where they are local and missing.
-
-        Raises ConfigError and StorageUnavailable.
-        """
-        store = open_store(config.store_address, region=config.region, profile=config.profile)
-        for bucket in (config.raw_bucket, config.processed_bucket):
-            if config.storage == "local":
-                store.create_bucket(bucket)
-        return cls(config, store)
-
-    @cached_property
-    def contracts(self) -> Mapping[str, Contract]:
-        """The contract of every dataset. Read on first use: what only looks needs none. Raises ContractError."""
-        return lake_contracts(self.config)
-
-    def __enter__(self) -> Lake:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the databases. What is under way goes on when the lake is opened again."""
-        for room in (self._changes, self.notifier, self.catalog, self.journal, self.events):
-            room.close()
+class Lake(LakeReader):
+    """One environment of a lake, to look at and to work with. Open it as a context manager; any thread may use it."""
 
     # Landing files -----------------------------------------------------------------------------------------------
 
@@ -156,9 +85,6 @@ class Lake:
         execution = event.execution or execution_name(name, event.event.object, event.replay)
         new = before is None or before.number != event.number
         return Landed(bucket, info.key, info.etag, info.size, execution, new)
-
-    def _dataset(self, name: str | None) -> str:
-        return dataset_named(self.contracts, name)
 
     # Loading -----------------------------------------------------------------------------------------------------
 
@@ -349,185 +275,18 @@ class Lake:
                 self.notifier.flush(FLUSH_SECONDS)
         return follower.summary(skipped=skipped, seconds=time.monotonic() - started)
 
-    # Looking -----------------------------------------------------------------------------------------------------
-
-    def query(self, sql: str) -> QueryResult:
-        """Answer Athena SQL over committed files. Raises QueryError."""
-        return self._queries.run(sql, timeout_seconds=self.config.query_seconds)
-
-    def named_queries(self) -> list[NamedQuery]:
-        """The queries of the lake's `queries/` folder."""
-        from lakehead.query import named_queries
-
-        return [NamedQuery(one.name, one.description, one.sql) for one in named_queries(self.config.queries_dir)]
-
-    @cached_property
-    def _queries(self) -> QueryEngine:
-        return open_query_engine(self.config, self.catalog, self.store)
-
-    def overview(self, window_seconds: int = 3600) -> Overview:
-        """The lake at a glance. It reads only what ended since the last look, and of a long window a part at a time."""
-        return overview.overview(
-            self._ends,
-            window_seconds,
-            datasets=self.datasets(),
-            failures=overview.newest_failures(self.journal, FAILURES),
-            notifications=self.notifications(FAILURES),
-        )
-
-    def runs(
-        self,
-        *,
-        status: str | None = None,
-        dataset: str | None = None,
-        key: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 50,
-        after: str | None = None,
-    ) -> list[RunSummary]:
-        """Executions that started from `since` on and before `until`, newest first.
-
-        The next page comes `after` the name of the last one.
-        """
-        labels = {name: value for name, value in (("dataset", dataset), ("key", key)) if value}
-        found = self.journal.executions(
-            status=status, labels=labels, since=since, until=until, limit=limit, after=after
-        )
-        return [runs.run_summary(execution) for execution in found]
-
-    def run_counts(self) -> dict[str, int]:
-        """How many executions have each status."""
-        return self.journal.counts()
-
-    def run(self, name: str) -> RunDetail:
-        """One execution with its history. Raises ExecutionNotFound."""
-        execution = self.journal.describe(name)
-        history = tuple(self.journal.history(name))
-        return RunDetail(runs.run_summary(execution), execution.input, execution.output, history)
-
-    def run_document(self, name: str) -> dict[str, Json]:
-        """The workflow document that an execution runs. Raises ExecutionNotFound."""
-        return self.journal.definition(name)
-
-    def run_graph(self, name: str) -> RunGraph:
-        """That document as a graph, with the path that the execution took. Raises ExecutionNotFound."""
-        return runs.run_graph(self.journal, name)
-
-    def run_timeline(self, name: str) -> tuple[StateVisit, ...]:
-        """Every stay of the execution in a state, in the order in which they began. Raises ExecutionNotFound."""
-        return runs.run_timeline(self.journal, name)
-
-    def run_history(self, name: str, after: int = 0, limit: int = 200) -> list[dict[str, Json]]:
-        """The execution's events (Step Functions'), those beyond the event id `after`. Raises ExecutionNotFound."""
-        return self.journal.history(name, after=after, limit=limit)
-
-    def run_logs(self, name: str) -> Iterator[dict[str, Json]]:
-        """The log lines of one execution, oldest first. Raises ExecutionNotFound."""
-        self.journal.describe(name)
-        return log_lines(self.config.log_file, name)
-
-    def count_runs(self, status: str) -> int:
-        """How many executions have this status."""
-        return self.journal.count(status)
-
-    def loaded(self, dataset: str, key: str) -> Loaded | None:
-        """What the lake holds of a landed object, by its commit record. Raises NotFound and CorruptRecord."""
-        return loads.loaded(self.store, self.config.processed_bucket, self._dataset(dataset), key)
-
-    def datasets(self) -> list[DatasetSummary]:
-        """Every dataset in brief, by name."""
-        return datasets.dataset_summaries(self.contracts, self.catalog, self.events, self.journal)
-
-    def dataset(self, name: str) -> DatasetDetail:
-        """A dataset as its contract describes it. Raises NotFound and ContractError."""
-        contract = self.contracts[self._dataset(name)]
-        (summary,) = datasets.dataset_summaries({name: contract}, self.catalog, self.events, self.journal)
-        return datasets.dataset_detail(contract, summary, self.config.contracts_dir)
-
-    def tables(self) -> list[TableSummary]:
-        """The catalog's tables."""
-        return [tables.table_summary(table) for table in self.catalog.tables()]
-
-    def table(self, name: str) -> TableDetail:
-        """A table with its columns and partitions. Raises TableNotFound."""
-        return tables.table_detail(self.catalog, name)
-
-    def partitions(
-        self, table: str, limit: int = 100, after: str = "", *, newest_first: bool = False
-    ) -> list[TablePartition]:
-        """A table's partitions by path, those beyond the path `after`. Raises TableNotFound."""
-        return tables.partition_page(self.catalog, table, limit, after, newest_first)
-
-    def sample(self, table: str, limit: int = 20) -> QueryResult:
-        """Some rows of a table, from one of its newest files. Raises TableNotFound."""
-        return self.query(f'SELECT * FROM "{self.catalog.table(table).name}" LIMIT {int(limit)}')
-
-    def crawl(self, name: str | None = None, *, full: bool = False) -> list[CrawlSummary]:
-        """Run one crawler, or all; a full crawl lists everything instead of what was noted as new."""
-        crawlers = open_crawlers(self.config, self.contracts, self.store, self.catalog, self.journal)
-        names = [name] if name else crawlers.names
-        return [tables.crawl_summary(crawlers.run(one, full=full)) for one in names]
-
-    def crawls(self, dataset: str | None = None, limit: int = 20) -> list[CrawlSummary]:
-        """The newest crawls, newest first. Raises NotFound."""
-        return tables.newest_crawls(self.catalog, self.contracts, dataset and self._dataset(dataset), limit)
-
-    def commits(self, dataset: str) -> Iterator[CommitRecord]:
-        """The commit records of a dataset: what is loaded, by the one truth."""
-        return loads.readable_commits(self.store, self.config.processed_bucket, self._dataset(dataset))
-
-    def quarantine_reasons(self, dataset: str, key: str | None = None, limit: int = 50) -> list[QuarantineReason]:
-        """Why rows of a dataset (or of one object) are quarantined, the commonest reason first. Raises NotFound."""
-        return quarantine.ranked_reasons(self.commits(dataset), key, limit)
-
-    def quarantine_files(
-        self, *, dataset: str | None = None, reason: str | None = None, limit: int = 50, after: str | None = None
-    ) -> list[QuarantineSummary]:
-        """Objects that have quarantined rows, those with most first; the next page comes `after` the last one's key."""
-        names = datasets_named(self.contracts, dataset)
-        records = (record for name in names for record in self.commits(name) if reason in (None, *record.reasons))
-        found = quarantine.quarantined(records, 1 << 31)
-        begin = next((n + 1 for n, one in enumerate(found) if one.key == after), 0)
-        return found[begin : begin + limit]
-
-    def quarantine_rows(
-        self,
-        *,
-        dataset: str | None = None,
-        key: str | None = None,
-        reason: str | None = None,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> list[QuarantineRow]:
-        """Quarantined rows by key and line, of one object or with one reason where these are given."""
-        names = datasets_named(self.contracts, dataset)
-        known = {table.name for table in self.catalog.tables()}
-        found: list[QuarantineRow] = []
-        for name in names:
-            table = self.contracts[name].quarantine_table
-            if table in known and len(found) < limit + offset:
-                sql = quarantine.quarantine_sql(table, key, reason, limit + offset - len(found))
-                found += [QuarantineRow(name, row[0], row[1], row[2], tuple(row[3])) for row in self.query(sql).rows]
-        return found[offset:]
-
-    def notifications(self, limit: int = 50) -> list[NotificationSummary]:
-        """What was announced, newest first, and how far each delivery is."""
-        return [notification(item) for item in self.notifier.feed(limit)]
-
-    def on_change(self, listener: Callable[[Changed], None]) -> Callable[[], None]:
-        """Call `listener` with whatever changes, also by other processes. Returns how to end that.
-
-        It is called from the thread that notices, so it must not take long; what it raises is logged.
-        """
-        return self._changes.on_change(listener)
-
     def retry_notifications(self) -> int:
         """Send now what is still to be delivered, and what was given up. Returns how many were sent."""
         self.notifier.retry()
         before = self.notifier.counts()["sent"]
         self.notifier.flush(FLUSH_SECONDS)
         return self.notifier.counts()["sent"] - before
+
+    def crawl(self, name: str | None = None, *, full: bool = False) -> list[CrawlSummary]:
+        """Run one crawler, or all; a full crawl lists everything instead of what was noted as new."""
+        crawlers = self._crawlers()
+        names = [name] if name else crawlers.names
+        return [tables.crawl_summary(crawlers.run(one, full=full)) for one in names]
 
     def verify(self, *, repair: bool = False, progress: Callable[[str], None] | None = None) -> VerifyReport:
         """Prove the invariants over the whole lake; with `repair`, mend what a crash left."""
@@ -551,20 +310,3 @@ class Lake:
             repair=repair,
             progress=progress or (lambda _: None),
         )
-
-    def doctor(self) -> list[DoctorCheck]:
-        """Look at the machine and the lake, one thing at a time."""
-        wrong = self.notifier.check()
-        subscriptions = [
-            DoctorCheck(f"notify {one.name}", one.name not in wrong, wrong.get(one.name, "address can be used"))
-            for one in self.config.notify
-        ]
-        checks = [self._look_at_contracts(), look_at_sandbox(self.config, self.store), *subscriptions]
-        return health(self.config, self.store, checks)
-
-    def _look_at_contracts(self) -> DoctorCheck:
-        try:
-            names = ", ".join(sorted(self.contracts))
-        except LakeheadError as error:
-            return DoctorCheck("contracts", False, str(error), error.hint)
-        return DoctorCheck("contracts", True, names)

@@ -139,6 +139,8 @@ def working(
     with ExitStack() as stack:
         crawlers = open_crawlers(config, contracts, store, catalog, journal)
         stack.callback(crawlers.close)
+        for outdated in crawlers.outdated():
+            crawlers.start(outdated)
         engine = open_engine(config)
         stack.callback(engine.close)
         services = Services(contracts, engine, store, config.processed_bucket, catalog, crawlers, notifier)

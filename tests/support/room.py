@@ -43,11 +43,11 @@ class Room:
         self.catalog.note_changed("sales/orders", Zone.PROCESSED, key)
         return outcome
 
-    def job(self, key: str, *, contract: Contract | None = None) -> JobOutcome:
+    def job(self, key: str, *, contract: Contract | None = None, force: bool = False) -> JobOutcome:
         info = self.store.head("raw", key)
         self.loads += 1
         version = ObjectVersion("raw", key, info.etag, info.size, info.sequencer)
-        request = JobRequest("sales/orders", version, "execution", f"attempt-{self.loads}")
+        request = JobRequest("sales/orders", version, "execution", f"attempt-{self.loads}", force)
         return run_job(
             request,
             contract=contract or self.contract,

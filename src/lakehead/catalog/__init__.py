@@ -12,6 +12,7 @@ from lakehead.catalog.types import (
     Partition,
     PartitionPredicate,
     PartitionValues,
+    Quarantined,
     Table,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "Partition",
     "PartitionPredicate",
     "PartitionValues",
+    "Quarantined",
     "Snapshot",
     "Table",
     "crawl_targets",

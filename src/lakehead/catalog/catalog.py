@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lakehead.catalog.changes import Schema, load_columns, partition_values
+from lakehead.catalog.quarantined import QuarantineIndex
 from lakehead.catalog.schema import DAMAGED, MIGRATIONS
 from lakehead.catalog.types import (
     CatalogFile,
@@ -215,6 +216,31 @@ class Snapshot:
             "SELECT id, key FROM notes WHERE dataset=? AND zone=? ORDER BY id", (dataset, zone)
         )
         return [Note(row["id"], row["key"]) for row in rows]
+
+    @property
+    def quarantined(self) -> QuarantineIndex:
+        """The index of quarantined rows."""
+        return QuarantineIndex(self._connection)
+
+    def outdated(self) -> set[str]:
+        """The main tables whose next crawl is a full one, because the catalog has to learn more of every object."""
+        return {row[0] for row in self._connection.execute("SELECT table_name FROM outdated")}
+
+    def newest_file(self, table: str) -> CatalogFile | None:
+        """A file with rows of one of the newest objects of a table; of any, where the newest have none."""
+        newest = (
+            "SELECT f.* FROM"
+            " (SELECT object_id FROM objects WHERE table_name=?1 ORDER BY changed_at DESC LIMIT 100) AS o"
+            " CROSS JOIN files AS f ON f.table_name=?1 AND f.object_id=o.object_id"
+            " WHERE problem='' AND row_count IS NOT 0 LIMIT 1"
+        )
+        any_one = "SELECT * FROM files WHERE table_name=? AND problem='' AND row_count IS NOT 0 LIMIT 1"
+        return next(iter(self._files(newest, table) or self._files(any_one, table)), None)
+
+    def files_of_objects(self, table: str, object_ids: Iterable[str]) -> list[CatalogFile]:
+        """The files of a table that these objects brought."""
+        sql = "SELECT * FROM files WHERE table_name=? AND object_id=? ORDER BY key"
+        return [file for object_id in object_ids for file in self._files(sql, table, object_id)]
 
     def versions(self, table: str) -> dict[str, str]:
         """The version of every object that a table holds something of; none for a table that is not there."""

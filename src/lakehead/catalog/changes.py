@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
+from lakehead.catalog import quarantined
 from lakehead.catalog.athena_types import merge_columns
-from lakehead.catalog.types import ColumnType, CrawlReport, PartitionValues
+from lakehead.catalog.types import ColumnType, CrawlReport, PartitionValues, Quarantined
 from lakehead.model import iso
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -50,7 +51,10 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class FoundObject:
-    """The whole of what a landed object contributes to a table. `version` changes whenever that may have changed."""
+    """The whole of what a landed object contributes to a table. `version` changes whenever that may have changed.
+
+    `quarantined` is for the index, where the table is a quarantine table.
+    """
 
     table: str
     object_id: str
@@ -58,6 +62,7 @@ class FoundObject:
     changed_at: str
     schema: Schema
     files: tuple[FoundFile, ...]
+    quarantined: Quarantined | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,7 @@ class _TableWriter:
             "DELETE FROM files WHERE table_name=? AND object_id=? RETURNING partition, key", (self.spec.name, object_id)
         ).fetchall()
         self.connection.execute("DELETE FROM objects WHERE table_name=? AND object_id=?", (self.spec.name, object_id))
+        quarantined.forget(self.connection, self.spec.name, object_id)
         self.touched.update(row["partition"] for row in rows)
         return {row["key"] for row in rows}
 
@@ -163,6 +169,8 @@ class _TableWriter:
             ],
         )
         self.touched.update(file.partition for file in found.files)
+        if found.quarantined is not None:
+            quarantined.store(self.connection, self.spec.name, found.object_id, found.quarantined)
 
     def _mark(self, file: FoundFile, of_object: str) -> str:
         return of_object if file.schema is None else self._store_schema(file.schema)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from lakehead.catalog.athena_types import athena_type
 from lakehead.catalog.changes import Changes, FoundFile, FoundObject, Schema
 from lakehead.catalog.header import UnreadableHeader, column_names, read_header
 from lakehead.catalog.targets import CrawlTarget, processed_spec, quarantine_columns, quarantine_spec, raw_spec
-from lakehead.catalog.types import ColumnType
+from lakehead.catalog.types import ColumnType, Quarantined
 from lakehead.errors import CorruptRecord, ObjectNotFound
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import read_commit, scan_commits
@@ -186,11 +187,22 @@ def committed_objects(target: CrawlTarget, record: CommitRecord) -> tuple[FoundO
 
     def of(table: str, *, quarantine: bool) -> FoundObject:
         schema, files = contribution(record, quarantine=quarantine)
-        return FoundObject(table, record.object_id, version, record.committed_at, schema, files)
+        held = _held(record) if quarantine else None
+        return FoundObject(table, record.object_id, version, record.committed_at, schema, files, held)
 
     return (
         of(target.contract.processed_table, quarantine=False),
         of(target.contract.quarantine_table, quarantine=True),
+    )
+
+
+def _held(record: CommitRecord) -> Quarantined:
+    return Quarantined(
+        record.source.key,
+        record.rows_quarantined,
+        datetime.fromisoformat(record.committed_at),
+        record.execution,
+        record.reasons,
     )
 
 

@@ -24,7 +24,7 @@ from lakehead.catalog.changes import apply_changes
 from lakehead.catalog.crawl import Cancelled, Look
 from lakehead.catalog.targets import CrawlTarget
 from lakehead.catalog.types import Crawl, CrawlReport
-from lakehead.errors import Busy, CrawlerNotFound, CrawlerRunning, LakeheadError, UsageError
+from lakehead.errors import Busy, CrawlerNotFound, CrawlerRunning, LakeheadError, StorageUnavailable, UsageError
 from lakehead.model import Json, Zone, iso, utc_now
 from lakehead.storage.base import ObjectStore
 
@@ -83,6 +83,23 @@ class Crawlers:
     def names(self) -> list[str]:
         """All crawlers."""
         return list(self._targets)
+
+    def outdated(self) -> list[str]:
+        """The crawlers whose next crawl is a full one, whoever starts it: the catalog is of an older Lakehead."""
+        with self._catalog.snapshot() as seen:
+            tables = seen.outdated()
+        return [name for name, target in self._targets.items() if target.table in tables]
+
+    def catch_up(self) -> None:
+        """Run the crawlers that are `outdated`. Raises StorageUnavailable where one cannot look."""
+        for name in self.outdated():
+            crawl = self.run(name)
+            if crawl.status != "SUCCEEDED":
+                raise StorageUnavailable(
+                    f"the catalog cannot be brought up to date: {crawl.error or crawl.status}",
+                    hint="Try again with: lakehead catalog crawl --full",
+                    crawler=name,
+                )
 
     def start(self, name: str, *, full: bool = False) -> None:
         """Begin a crawl and return. Raises CrawlerRunning and CrawlerNotFound."""
@@ -241,6 +258,7 @@ class Crawlers:
     def _look_and_apply(self, run: _Run, started: datetime) -> Crawl:
         target = run.target
         notes = self._catalog.pending(target.dataset, target.zone)
+        run.full = run.full or run.target.crawler in self.outdated()
         look = Look(
             target=target,
             store=self._store,
@@ -256,6 +274,8 @@ class Crawlers:
             report = apply_changes(connection, changes, now)
             connection.executemany("DELETE FROM notes WHERE id=?", [(note.id,) for note in notes])
             names = [(spec.name,) for spec in changes.tables]
+            if run.full:
+                connection.execute("DELETE FROM outdated WHERE table_name=?", (target.table,))
             connection.executemany("UPDATE tables SET crawls = crawls + 1 WHERE name=?", names)
             return self._store_crawl(connection, run, started, "SUCCEEDED", report, "")
 

@@ -37,4 +37,28 @@ MIGRATIONS: Migrations = (
             error TEXT NOT NULL) STRICT""",
         "CREATE INDEX crawls_crawler ON crawls (crawler, id)",
     ),
+    # The index of quarantined rows. `execution` and `committed_at` are the commit record's; `rank` lets an index run
+    # from most rows to least, and a page go on behind any place in it.
+    (
+        """CREATE TABLE quarantined (
+            table_name TEXT NOT NULL, key TEXT NOT NULL, object_id TEXT NOT NULL, row_count INTEGER NOT NULL,
+            committed_at TEXT NOT NULL, execution TEXT NOT NULL,
+            rank INTEGER NOT NULL GENERATED ALWAYS AS (-row_count) VIRTUAL, PRIMARY KEY (table_name, key),
+            UNIQUE (table_name, object_id)) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX quarantined_most ON quarantined (table_name, rank, key)",
+        """CREATE TABLE reasons (
+            table_name TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL, row_count INTEGER NOT NULL,
+            rank INTEGER NOT NULL GENERATED ALWAYS AS (-row_count) VIRTUAL, PRIMARY KEY (table_name, key, reason),
+            FOREIGN KEY (table_name, key) REFERENCES quarantined ON DELETE CASCADE) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX reasons_most ON reasons (table_name, reason, rank, key)",
+        "CREATE INDEX reasons_key ON reasons (table_name, reason, key, row_count)",
+        # What looks for the newest files of a table.
+        "CREATE INDEX objects_changed ON objects (table_name, changed_at)",
+        "CREATE INDEX crawls_table ON crawls (table_name, id)",
+        # Tables whose next crawl has to be a full one. The index is empty so far, and a full crawl passes over objects
+        # whose version is known.
+        "CREATE TABLE outdated (table_name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+        "UPDATE objects SET version = '' WHERE table_name IN (SELECT name FROM tables WHERE zone = 'quarantine')",
+        "INSERT INTO outdated SELECT name FROM tables WHERE zone = 'processed'",
+    ),
 )

@@ -79,6 +79,20 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What a landed object has in quarantine, by its commit record. `reasons` says how many rows each one holds back.
+
+    A row may have several reasons.
+    """
+
+    key: str
+    rows: int
+    committed_at: datetime
+    execution: str
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Database:
     """A database, as Glue names it."""
 

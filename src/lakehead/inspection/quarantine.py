@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
+from lakehead.catalog import Catalog, CatalogFile, Quarantined, Snapshot, Table
+from lakehead.contract import Contract
+from lakehead.errors import NotFound
 from lakehead.etl.base import CommitRecord
-from lakehead.results import QuarantineReason, QuarantineSummary
+from lakehead.results import QuarantineReason, QuarantineRow, QuarantineSummary
+
+if TYPE_CHECKING:
+    from lakehead.query import QueryEngine
 
 
 def quarantined(records: Iterable[CommitRecord], limit: int) -> list[QuarantineSummary]:
@@ -27,7 +34,9 @@ def quarantined(records: Iterable[CommitRecord], limit: int) -> list[QuarantineS
     return sorted(found, key=lambda one: (-one.rows, one.key))[:limit]
 
 
-def quarantine_sql(table: str, key: str | None, reason: str | None, limit: int, *, reasons: str = "reasons") -> str:
+def quarantine_sql(
+    table: str, key: str | None, reason: str | None, limit: int, *, offset: int = 0, reasons: str = "reasons"
+) -> str:
     """Athena SQL for quarantined rows: key, line, text, and the reasons as this expression gives them."""
 
     def text(value: str) -> str:
@@ -37,16 +46,88 @@ def quarantine_sql(table: str, key: str | None, reason: str | None, limit: int, 
     if reason:
         conditions.append(f"contains(reasons, {text(reason)})")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f'SELECT source_key, line, text, {reasons} FROM "{table}"{where} ORDER BY source_key, line LIMIT {limit}'
+    begin = f" OFFSET {offset}" if offset else ""
+    selected = f'SELECT source_key, line, text, {reasons} FROM "{table}"'
+    return f"{selected}{where} ORDER BY source_key, line{begin} LIMIT {limit}"
 
 
-def ranked_reasons(records: Iterable[CommitRecord], key: str | None, limit: int) -> list[QuarantineReason]:
-    """The reasons of quarantined rows, the commonest first."""
-    rows: Counter[str] = Counter()
-    objects: Counter[str] = Counter()
-    for record in records:
-        if key in (None, record.source.key):
-            rows.update(record.reasons)
-            objects.update(record.reasons.keys())
-    ranked = sorted(rows.items(), key=lambda item: (-item[1], item[0]))
-    return [QuarantineReason(reason, count, objects[reason]) for reason, count in ranked[:limit]]
+def ranked_reasons(catalog: Catalog, contract: Contract, key: str | None, limit: int) -> list[QuarantineReason]:
+    """Why rows of a dataset, or of one object, are quarantined, the commonest reason first."""
+    with catalog.snapshot() as seen:
+        found = seen.quarantined.reasons(contract.quarantine_table, key, limit)
+    return [QuarantineReason(reason, rows, objects) for reason, rows, objects in found]
+
+
+def quarantined_objects(
+    catalog: Catalog, contracts: Sequence[Contract], *, reason: str | None, limit: int, after: str | None
+) -> list[QuarantineSummary]:
+    """The objects with most quarantined rows (of a reason), over several datasets; those after the one of this key.
+
+    Raises NotFound where that one has none any more.
+    """
+    with catalog.snapshot() as seen:
+        index, place = seen.quarantined, None
+        if after is not None:
+            places = (index.place(one.quarantine_table, reason, after) for one in contracts)
+            place = next((found for found in places if found), None)
+            if place is None:
+                raise NotFound("nothing of this object is quarantined, so no page goes on after it", key=after)
+        found = [
+            (held.reasons.get(reason, 0) if reason else held.rows, QuarantineSummary(one.dataset, *_told(held)))
+            for one in contracts
+            for held in index.objects(one.quarantine_table, reason, limit, place)
+        ]
+    found.sort(key=lambda item: (-item[0], item[1].key))
+    return [summary for _, summary in found[:limit]]
+
+
+def _told(held: Quarantined) -> tuple[str, int, Mapping[str, int], datetime, str]:
+    return held.key, held.rows, held.reasons, held.committed_at, held.execution
+
+
+def quarantined_rows(
+    catalog: Catalog,
+    engine: QueryEngine,
+    contracts: Sequence[Contract],
+    *,
+    key: str | None,
+    reason: str | None,
+    limit: int,
+    offset: int,
+) -> list[QuarantineRow]:
+    """Quarantined rows by dataset, key and line. Only objects that hold wanted ones, by the index, are read."""
+    found: list[QuarantineRow] = []
+    for contract in contracts:
+        table = contract.quarantine_table
+        with catalog.snapshot() as seen:
+            counts = seen.quarantined.counts(table, key, reason)
+            objects, offset = _span(counts, offset, limit - len(found))
+        if objects:
+            sql = quarantine_sql(table, key, reason, limit - len(found), offset=offset)
+            with engine.run(sql, only=partial(_files_of, objects)) as answer:
+                found += [
+                    QuarantineRow(contract.dataset, k, line, text, tuple(why)) for k, line, text, why in answer.rows
+                ]
+            offset = 0
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _files_of(objects: Sequence[str], seen: Snapshot, table: Table) -> list[CatalogFile]:
+    return seen.files_of_objects(table.name, objects)
+
+
+def _span(counts: Iterable[tuple[str, int]], offset: int, limit: int) -> tuple[list[str], int]:
+    """The objects that hold the rows from `offset` on, and how many rows of the first one come before."""
+    objects: list[str] = []
+    wanted = limit
+    for object_id, count in counts:
+        if not objects and offset >= count:
+            offset -= count
+            continue
+        wanted -= count - (0 if objects else offset)
+        objects.append(object_id)
+        if wanted <= 0:
+            break
+    return objects, offset

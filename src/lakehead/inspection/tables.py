@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from lakehead.catalog import Catalog, Crawl, Partition, Table
+from lakehead.catalog import Catalog, CatalogFile, Crawl, Partition, Snapshot, Table
 from lakehead.contract import Contract
 from lakehead.results import CrawlSummary, TableColumn, TableDetail, TablePartition, TableSummary
+
+if TYPE_CHECKING:
+    from lakehead.query import QueryEngine, QueryResult
 
 
 def table_summary(table: Table) -> TableSummary:
@@ -65,3 +69,14 @@ def newest_crawls(
             found = [crawl for table in tables for crawl in snapshot.crawls_of(table, limit)]
     found.sort(key=lambda crawl: crawl.id, reverse=True)
     return [crawl_summary(crawl) for crawl in found[:limit]]
+
+
+def sample(catalog: Catalog, engine: QueryEngine, name: str, limit: int) -> QueryResult:
+    """Some rows of a table, from one of its newest files. Raises TableNotFound."""
+    table = catalog.table(name)
+    return engine.run(f'SELECT * FROM "{table.name}" LIMIT {int(limit)}', only=_newest_file)
+
+
+def _newest_file(seen: Snapshot, table: Table) -> list[CatalogFile]:
+    newest = seen.newest_file(table.name)
+    return [newest] if newest else []

@@ -8,13 +8,13 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from lakehead.catalog import CatalogFile, CatalogReader, Snapshot
+from lakehead.catalog import CatalogFile, CatalogReader, Snapshot, Table
 from lakehead.catalog.athena_types import athena_type
 from lakehead.catalog.types import ColumnType
 from lakehead.errors import Busy, ObjectNotFound, QueryError, StorageUnavailable, UnsupportedSql
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 120.0
+
+ChooseFiles: TypeAlias = Callable[[Snapshot, Table], list[CatalogFile]]
+"""Which files of a table a query reads, chosen from the state of the catalog that the query sees."""
+
 _ATTEMPTS = 6
 _RESULT = "result"
 
@@ -86,8 +90,15 @@ class QueryEngine:
         self._files = Files(store, cache_dir, limit=cache_bytes)
         self._memory_limit, self._threads, self._bounds = memory_limit, threads, bounds
 
-    def run(self, sql: str, *, max_rows: int | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> QueryResult:
-        """Run one SELECT, VALUES, SHOW or DESCRIBE.
+    def run(
+        self,
+        sql: str,
+        *,
+        max_rows: int | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        only: ChooseFiles | None = None,
+    ) -> QueryResult:
+        """Run one SELECT, VALUES, SHOW or DESCRIBE. `only` chooses the files of its tables, instead of all.
 
         Raises QueryError for SQL that is wrong, takes too long or too much memory; UnsupportedSql for what the
         embedded engine cannot answer as Athena does; StorageUnavailable for files that cannot be read.
@@ -98,20 +109,22 @@ class QueryEngine:
         deadline = time.monotonic() + timeout_seconds
         for attempt in range(_ATTEMPTS):
             try:
-                return self._attempt(statement.copy(), deadline, max_rows, refresh=attempt > 0)
+                return self._attempt(statement.copy(), deadline, max_rows, only, refresh=attempt > 0)
             except (_Vanished, ObjectNotFound) as gone:
                 log.info("a query starts again, for a file was replaced meanwhile: %s", gone)
             except RecursionError as error:
                 raise QueryError("the SQL is nested too deeply") from error
         raise Busy("files of the query keep being replaced while it reads them", hint="Try again.")
 
-    def _attempt(self, node: exp.Query, deadline: float, max_rows: int | None, *, refresh: bool) -> QueryResult:
+    def _attempt(
+        self, node: exp.Query, deadline: float, max_rows: int | None, only: ChooseFiles | None, *, refresh: bool
+    ) -> QueryResult:
         folder = Path(tempfile.mkdtemp(prefix="lakehead-query-"))
         connection = self._connect(folder)
         widest = 0
         try:
             with _TimeLimit(connection, deadline) as limit, _explained(limit):
-                bound, chosen = self._plan(node, connection, refresh=refresh)
+                bound, chosen = self._plan(node, connection, only, refresh=refresh)
                 paths = [path for one in chosen for path in one.paths.values()]
                 sql = _whole_sql(bound, chosen, connection)
                 _lock_down(connection, paths, folder)
@@ -166,13 +179,25 @@ class QueryEngine:
         return connection
 
     def _plan(
-        self, node: exp.Query, connection: DuckDBPyConnection, *, refresh: bool
+        self, node: exp.Query, connection: DuckDBPyConnection, only: ChooseFiles | None, *, refresh: bool
     ) -> tuple[Statement, list[_Chosen]]:
         """Bind the query and choose its files, all from one state of the catalog."""
         with self._catalog.snapshot() as seen:
             binder = Binder(seen.table, self._catalog.database, utc_now())
             bound = binder.statement(node)
-            return bound, [self._choose(seen, scan, connection, refresh=refresh) for scan in binder.scans]
+            return bound, [
+                self._choose(seen, scan, connection, refresh=refresh)
+                if only is None
+                else self._chosen(scan, only(seen, scan.table), refresh=refresh)
+                for scan in binder.scans
+            ]
+
+    def _chosen(self, scan: Scan, files: list[CatalogFile], *, refresh: bool) -> _Chosen:
+        table = scan.table
+        if refresh:
+            files = committed_files(self._store, table, files)
+        partitions = (len({file.partition for file in files if file.partition}), table.partitions)
+        return _Chosen(scan, files, self._files.paths(files, table.zone), partitions)
 
     def _choose(self, seen: Snapshot, scan: Scan, connection: DuckDBPyConnection, *, refresh: bool) -> _Chosen:
         table = scan.table
