@@ -10,10 +10,10 @@ EMULATOR := .venv-emulator/.ready
 CHECKOV  := .venv-checkov/.ready
 AWS      := $(if $(shell command -v terraform),$(EMULATOR) $(CHECKOV))
 
-.PHONY: help setup demo test lint audit pytest pytest-lake pytest-aws sweep emulator verify-aws bench scale lock clean
+.PHONY: help setup demo test lint audit pytest pytest-lake pytest-aws sweep emulator verify-aws bench scale lock vendor screenshots clean
 
 help:
-	@echo "make demo | test | lint | audit | sweep | emulator | verify-aws | bench | scale | lock | clean"
+	@echo "make demo | test | lint | audit | sweep | emulator | verify-aws | bench | scale | lock | vendor | screenshots | clean"
 
 setup: $(READY)
 
@@ -85,6 +85,17 @@ lock: $(READY)
 	  --extra aws --group emulator --output-file requirements/emulator.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
 	  --group pyproject.toml:checkov --output-file requirements/checkov.txt
+
+# Fills the console's static/vendor from the npm packages that vendor/package-lock.json pins. Needs node and npm.
+VENDORED := src/lakehead/console/static/vendor
+vendor:
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cp vendor/* "$$folder" && \
+	  npm --prefix "$$folder" ci --ignore-scripts --no-audit --no-fund && \
+	  target="$$PWD/$(VENDORED)" && cd "$$folder" && node node_modules/esbuild/install.js && node build.mjs "$$target"
+
+# The pictures of the README, taken of a console at work. Needs chromium.
+screenshots: $(READY)
+	$(BIN)/python -m benchmarks.screenshots
 
 clean:
 	rm -rf $(VENV) .venv-emulator .venv-checkov build dist demo-lake .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

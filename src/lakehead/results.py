@@ -77,12 +77,13 @@ class GraphNode:
 
 @dataclass(frozen=True, slots=True)
 class GraphEdge:
-    """Where a state leads. `label` is a choice's condition or a catch's errors."""
+    """Where a state leads. `label` is a choice's condition or a catch's errors; `caught`: a catch leads there."""
 
     source: str
     target: str
     label: str = ""
     taken: bool = False
+    caught: bool = False
 
 
 @dataclass(frozen=True, slots=True)

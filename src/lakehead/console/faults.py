@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from lakehead.console.encoding import JsonResponse
 from lakehead.console.notice import notice
+from lakehead.console.rendering import page
 from lakehead.errors import (
     ConfigError,
     ExecutionAlreadyExists,
@@ -92,8 +93,12 @@ def answer(request: Request, status: int, fault: Fault) -> Response:
 
 
 async def on_error(request: Request, error: Exception) -> Response:
-    """Answer for a handler that raised one of EXPLAINED."""
-    return answer(request, *explain(request, error))
+    """Answer for a handler that raised one of EXPLAINED: who opened a page gets one, with the way back."""
+    status, fault = explain(request, error)
+    if wants_json(request):
+        return answer(request, status, fault)
+    title = {404: "There is nothing here", 400: "This address asks for something odd"}.get(status, "That did not work")
+    return page(request, "error.html", status, here="", title=title, fault=fault)
 
 
 def told(error: LakeheadError) -> Fault:

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 
 from lakehead import __version__
 from lakehead.console.context import console_of
+from lakehead.console.wording import FILTERS, GLOBALS
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -19,7 +20,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 @cache
 def environment() -> Environment:
     """The templates of the console."""
-    return Environment(
+    found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         auto_reload=False,
@@ -27,19 +28,26 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters |= FILTERS
+    found.globals |= GLOBALS
+    return found
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page from a template, which also finds `asset(name)`, `live_id`, `lake_name`, `environment` and `version`.
 
+    Where htmx asks, to renew a part of what is shown, the page comes without its frame: `layout` is then another one.
     `live_id` is what `/live?after=` resumes by. Ask for the values after this request began, and nothing is missed.
     """
     console = console_of(request)
     config = console.lake.config
+    fragment = request.headers.get("hx-request") == "true"
     body = (
         environment()
         .get_template(template)
         .render(
+            layout="fragment.html" if fragment else "base.html",
+            fragment=fragment,
             asset=console.assets.url,
             live_id=request.state.live_id,
             lake_name=config.name,

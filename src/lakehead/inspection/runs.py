@@ -82,7 +82,8 @@ class _Drawing:
                 # What a Parallel or Map state made leaves its frame below; an error leaves it at once.
                 source = _join(state) if state.inner and not arrow.caught else state.id
                 target = self.ids[arrow.target] if arrow.target else after
-                yield GraphEdge(source, target, arrow.label, was_taken(self.taken, state.name, arrow))
+                taken = was_taken(self.taken, state.name, arrow)
+                yield GraphEdge(source, target, arrow.label, taken, arrow.caught)
 
 
 def _join(state: State) -> str:
