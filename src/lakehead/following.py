@@ -23,6 +23,7 @@ class Follower:
         self._ended: dict[str, RunSummary] = {}
         self._changed = threading.Condition()
         self._progress = progress
+        self._failed = self._committed = self._quarantined = 0
         self._tell()
 
     def note(self, execution: Execution) -> None:
@@ -34,13 +35,22 @@ class Follower:
         with self._changed:
             if run.name in self._names and run.name not in self._ended:
                 self._ended[run.name] = run
+                self._failed += run.failed
+                self._committed += run.rows_committed or 0
+                self._quarantined += run.rows_quarantined or 0
                 self._tell()
                 self._changed.notify_all()
 
-    def wait(self, journal: Journal, *, here: bool, timeout: float | None) -> None:
-        """Wait until all have ended. `here`: this process runs them and notes their ends. Raises Busy in the end."""
+    def wait(
+        self, journal: Journal, *, here: bool, timeout: float | None, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Wait until all have ended. `here`: this process runs them and notes their ends. Raises Busy in the end.
+
+        `check` is called now and then; what it raises ends the wait.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
+            check()
             if not here:
                 self._look(journal)
             with self._changed:
@@ -80,13 +90,5 @@ class Follower:
 
     def _tell(self) -> None:
         if self._progress:
-            runs = self._ended.values()
-            self._progress(
-                IngestProgress(
-                    len(self._names),
-                    len(runs),
-                    sum(run.failed for run in runs),
-                    sum(run.rows_committed or 0 for run in runs),
-                    sum(run.rows_quarantined or 0 for run in runs),
-                )
-            )
+            found, done = len(self._names), len(self._ended)
+            self._progress(IngestProgress(found, done, self._failed, self._committed, self._quarantined))

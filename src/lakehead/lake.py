@@ -270,8 +270,10 @@ class Lake(LakeReader):
             follower = Follower(names, progress)
             pipeline.on_end(follower.note)
             pipeline.dispatch()
-            follower.wait(self.journal, here=work is not None, timeout=timeout)
-            if work is not None:
+            if work is None:
+                follower.wait(self.journal, here=False, timeout=timeout)
+            else:
+                follower.wait(self.journal, here=True, timeout=timeout, check=work.check)
                 self.notifier.flush(FLUSH_SECONDS)
         return follower.summary(skipped=skipped, seconds=time.monotonic() - started)
 

@@ -9,8 +9,8 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import PurePosixPath
 
@@ -18,21 +18,27 @@ from lakehead.catalog import Catalog
 from lakehead.catalog.targets import crawler_name
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
-from lakehead.errors import ConfigError, ExecutionAlreadyExists
+from lakehead.errors import ConfigError, TransientError
 from lakehead.events import EventStore, RecordedEvent
 from lakehead.model import Json, ObjectVersion, Zone
 from lakehead.notify import Notifier
 from lakehead.storage import layout
 from lakehead.workflow.execution import RUNNING
-from lakehead.workflow.journal import Change, Execution, Journal
+from lakehead.workflow.journal import Change, Execution, Journal, Start
 
 log = logging.getLogger(__name__)
 
 METADATA_SYNC = "crawler"
 """How the embedded catalog learns of new rows. On AWS it may also be "direct": the job writes to the catalog itself."""
 
-EXECUTIONS_PER_TASK = 16
+EXECUTIONS_PER_TASK = 64
 """Executions under way for each ETL task that may run: those that wait for a crawl share it."""
+
+STARTED_TOGETHER = 4
+"""A part, one of so many, of the executions that may run has to be free before more are started."""
+
+RETRY_SECONDS = 1.0
+"""The pause after the ends of executions could not be noted."""
 
 
 def execution_name(dataset: str, version: ObjectVersion, replay: str = "") -> str:
@@ -102,7 +108,10 @@ def configure_values(config: LakeConfig, dataset: str) -> dict[str, Json]:
 
 
 class Pipeline:
-    """Starts an execution for every pending event and follows it. Safe from several threads."""
+    """Starts an execution for every pending event and follows it. Safe from several threads.
+
+    What ends while `run` runs is noted by its thread, in groups: those who end executions do not wait for it.
+    """
 
     def __init__(
         self,
@@ -121,52 +130,90 @@ class Pipeline:
         self._events, self._journal, self._catalog, self._notifier = events, journal, catalog, notifier
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Execution], None]] = []
+        self._ended: deque[str] = deque()
+        self._woken = threading.Event()
 
     def on_end(self, listener: Callable[[Execution], None]) -> None:
-        """Call `listener` with every execution that ends, from the thread that ended it."""
+        """Call `listener` with every execution that ends, from the thread that notes it."""
         self._listeners.append(listener)
 
     def dispatch(self) -> int:
-        """Start executions for pending events until the limit of running ones is reached. Returns how many."""
+        """Start executions for pending events until the limit of running ones is reached. Returns how many.
+
+        Where many run, nothing is started until some of them have ended, so that starts share their writes.
+        """
         with self._lock:
-            room = self._limit - self._journal.count(RUNNING)
-            pending = self._events.pending(limit=room) if room > 0 else []
-            for recorded in pending:
-                self._start(recorded)
+            running = self._journal.count(RUNNING)
+            room = self._limit - running
+            if running and room < self._limit // STARTED_TOGETHER:
+                return 0
+            pending = self._events.pending(limit=room)
+            self._start(pending)
             return len(pending)
 
-    def _start(self, recorded: RecordedEvent) -> None:
-        # Each step may be repeated after a crash: the note is harmless, and the name stands for this version.
-        version, dataset = recorded.event.object, recorded.dataset
-        definition = self._definitions.get(dataset)
-        if definition is None:
-            # Its contract was taken away after the event was recorded; it waits for the contract to come back.
-            log.warning("no contract describes the dataset of a recorded event", extra={"dataset": dataset})
+    def _start(self, pending: Sequence[RecordedEvent]) -> None:
+        # Each step may be repeated after a crash: the notes are harmless, and a name stands for its version.
+        starts: dict[int, Start] = {}
+        for recorded in pending:
+            version, dataset = recorded.event.object, recorded.dataset
+            definition = self._definitions.get(dataset)
+            if definition is None:
+                # Its contract was taken away after the event was recorded; it waits for the contract to come back.
+                log.warning("no contract describes the dataset of a recorded event", extra={"dataset": dataset})
+                continue
+            name = execution_name(dataset, version, recorded.replay)
+            labels = {"dataset": dataset, "key": version.key}
+            starts[recorded.number] = Start(name, definition, recorded.event.to_eventbridge(), labels)
+        if not starts:
             return
-        self._catalog.note_changed(dataset, Zone.RAW, version.key)
-        name = execution_name(dataset, version, recorded.replay)
-        labels = {"dataset": dataset, "key": version.key}
-        with suppress(ExecutionAlreadyExists):
-            self._journal.start_execution(name, definition, recorded.event.to_eventbridge(), labels=labels)
-        self._events.mark_started(recorded.number, name)
+        self._catalog.note_all_changed((one.labels["dataset"], Zone.RAW, one.labels["key"]) for one in starts.values())
+        self._journal.start_missing(starts.values())
+        self._events.mark_all_started({number: start.name for number, start in starts.items()})
         # Asked after the note: an execution that ended before it told nobody who could know of the event.
-        execution = self._journal.describe(name)
-        if not execution.running:
-            self.ended(execution)
+        self.ended(self._journal.ended(start.name for start in starts.values()))
 
     def changed(self, change: Change) -> None:
-        """What the journal tells after each step: an execution that ended is noted, and makes room for the next."""
+        """What the journal tells after each step; an execution that ended is noted by `run`, and makes room."""
         if change.ended:
-            self.ended(self._journal.describe(change.name))
+            self._ended.append(change.name)
+            self._woken.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Note the ends that `changed` was told of, and start what waits, until `stop` is set and all is noted."""
+        while not stop.is_set() or self._ended:
+            self._woken.wait()
+            self._woken.clear()
+            try:
+                self._note_ends()
+            except TransientError as error:
+                log.error("ends of executions could not be noted, trying again: %s", error)
+                if stop.wait(RETRY_SECONDS):
+                    return  # the next process asks the journal
+                self._woken.set()
+
+    def wake(self) -> None:
+        """Let `run` look now whether it is to stop."""
+        self._woken.set()
+
+    def _note_ends(self) -> None:
+        names = list(self._ended)
+        if names:
+            self.ended(self._journal.ended(dict.fromkeys(names)))
+            for _ in names:
+                self._ended.popleft()
             self.dispatch()
 
-    def ended(self, execution: Execution) -> None:
-        """Note the end of an execution, and tell people where the workflow itself could not."""
-        if execution.status != "SUCCEEDED" and not self._was_told(execution.name):
-            self._tell_failure(execution)
-        self._events.mark_finished(execution.name, execution.status)
-        for listener in self._listeners:
-            listener(execution)
+    def ended(self, executions: Sequence[Execution]) -> None:
+        """Note the ends of executions, and tell people where the workflow itself could not."""
+        if not executions:
+            return
+        for execution in executions:
+            if execution.status != "SUCCEEDED" and not self._was_told(execution.name):
+                self._tell_failure(execution)
+        self._events.mark_all_finished({execution.name: execution.status for execution in executions})
+        for execution in executions:
+            for listener in self._listeners:
+                listener(execution)
 
     def _was_told(self, name: str) -> bool:
         """Whether the last thing the workflow did before its end was to publish."""
@@ -188,8 +235,5 @@ class Pipeline:
 
     def recover(self) -> None:
         """After a crash: note the ends that the event store has not heard of, then start what waits."""
-        for name in self._events.started():
-            execution = self._journal.find(name)
-            if execution is not None and not execution.running:
-                self.ended(execution)
+        self.ended(self._journal.ended(self._events.started()))
         self.dispatch()

@@ -84,38 +84,51 @@ def open_engine(config: LakeConfig) -> Engine:
     return DuckDBEngine(memory_limit=config.memory_limit, threads=config.threads or None)
 
 
-class Work:
-    """The threads that work for a lake."""
+class _Member:
+    """A thread that runs until its `stop` is set; `wake` lets it look."""
 
-    def __init__(self, worker: Worker, notifier: Notifier) -> None:
-        self._worker = worker
-        self._stop = threading.Event()
+    def __init__(
+        self,
+        guarded: Callable[[Callable[[threading.Event], None], threading.Event], None],
+        run: Callable[[threading.Event], None],
+        name: str,
+        wake: Callable[[], None],
+    ) -> None:
+        self.stop, self.wake = threading.Event(), wake
+        self.thread = threading.Thread(target=guarded, args=(run, self.stop), name=name)
+
+
+class Work:
+    """The threads that work for a lake. They end one after the other: each hears all that those before it did."""
+
+    def __init__(self, worker: Worker, pipeline: Pipeline, notifier: Notifier) -> None:
         self._error: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=self._run, args=(run,), name=name)
-            for name, run in (("worker", worker.run), ("notifier", notifier.run))
+        self._members = [
+            _Member(self._run, worker.run, "worker", worker.wake),
+            _Member(self._run, pipeline.run, "pipeline", pipeline.wake),
+            _Member(self._run, notifier.run, "notifier", lambda: None),
         ]
 
     def begin(self) -> None:
         """Start the threads."""
-        for thread in self._threads:
-            thread.start()
+        for member in self._members:
+            member.thread.start()
 
     def end(self) -> None:
         """Stop the threads and wait for them; what is under way is given back."""
-        self._stop.set()
-        self._worker.wake()
-        for thread in self._threads:
-            thread.join()
+        for member in self._members:
+            member.stop.set()
+            member.wake()
+            member.thread.join()
 
     def check(self) -> None:
         """Raise what ended a thread before its time: without it nothing would go on."""
         if self._error is not None:
             raise self._error
 
-    def _run(self, run: Callable[[threading.Event], None]) -> None:
+    def _run(self, run: Callable[[threading.Event], None], stop: threading.Event) -> None:
         try:
-            run(self._stop)
+            run(stop)
         except BaseException as error:
             log.exception("a thread of the lake ended")
             self._error = error
@@ -151,7 +164,7 @@ def working(
             routes={START_JOB_RUN: "etl"},
             on_change=pipeline.changed,
         )
-        work = Work(worker, notifier)
+        work = Work(worker, pipeline, notifier)
         stack.callback(work.end)
         work.begin()
         pipeline.recover()

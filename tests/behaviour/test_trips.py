@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -86,7 +86,7 @@ def test_a_crash_between_an_execution_and_its_note(lake_dir: LakeMaker, monkeypa
 
     with where.open() as lake:
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(EventStore, "mark_started", crash)
+            patch.setattr(EventStore, "mark_all_started", crash)
             lake.ingest()
         assert len(lake.runs()) == 1
         assert lake.ingest().succeeded == 1
@@ -99,14 +99,15 @@ def test_an_execution_that_ends_before_its_event_is_noted_as_started(
 ) -> None:
     where = lake_dir("sales")
     where.land_text("a.csv", FIRST)
-    really = EventStore.mark_started
+    really = EventStore.mark_all_started
     with where.open() as lake:
 
-        def late(store: EventStore, number: int, execution: str) -> None:
-            lake.journal.wait_for(execution, 60)
-            really(store, number, execution)
+        def late(store: EventStore, executions: Mapping[int, str]) -> None:
+            for name in executions.values():
+                lake.journal.wait_for(name, 60)
+            really(store, executions)
 
-        monkeypatch.setattr(EventStore, "mark_started", late)
+        monkeypatch.setattr(EventStore, "mark_all_started", late)
         assert lake.ingest().succeeded == 1
         assert lake.events.started() == []
 

@@ -208,7 +208,7 @@ def test_a_task_whose_claim_nobody_saw_is_given_back(journal: Journal, clock: Cl
             connection.execute("UPDATE tasks SET phase = 1, owner = ?, runs = 1", (me,))
 
         def start_and_lose(steps: Any) -> None:
-            journal._start(journal._prepared(Start("one", task(), 1)), steps)
+            journal._start(journal._prepared([Start("one", task(), 1)])[0], steps)
             lose(steps.connection)
 
         journal.transact(start_and_lose)

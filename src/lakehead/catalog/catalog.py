@@ -42,13 +42,15 @@ class CatalogReader:
         self.path = path
         self.database = database
 
-    def _connect(self) -> sqlite3.Connection:
-        return connect_to_read(self.path)
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        with closing(connect_to_read(self.path)) as connection:
+            yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """Reads inside the block all see the same state."""
-        with explained(self.path, damaged=DAMAGED), closing(self._connect()) as connection:
+        with explained(self.path, damaged=DAMAGED), self._connected() as connection:
             connection.row_factory = sqlite3.Row
             with transaction(connection, "DEFERRED"):
                 yield Snapshot(connection, self.database)
@@ -106,11 +108,17 @@ class Catalog(CatalogReader):
         self._listeners: list[Callable[[str, str], None]] = []
         self._writer = open_file(path, MIGRATIONS, damaged=DAMAGED)
         self._writer.row_factory = sqlite3.Row
+        self._idle_guard = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
 
     def close(self) -> None:
         """Let the file go. The catalog is not to be used afterwards."""
-        with self._guard:
-            self._writer.close()
+        with self._guard, self._idle_guard:
+            self._closed = True
+            for connection in (self._writer, *self._idle):
+                connection.close()
+            self._idle.clear()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -141,13 +149,32 @@ class Catalog(CatalogReader):
 
         In the processed zone, too, `key` is the key of the landed object: its commit record says which files are its.
         """
-        with self.write() as connection:
-            # A new line, not an old one kept: a crawl that took the old note must not wipe out this one.
-            connection.execute("DELETE FROM notes WHERE dataset=? AND zone=? AND key=?", (dataset, str(zone), key))
-            connection.execute("INSERT INTO notes (dataset, zone, key) VALUES (?, ?, ?)", (dataset, str(zone), key))
+        self.note_all_changed([(dataset, zone, key)])
 
-    def _connect(self) -> sqlite3.Connection:
-        return connect(self.path)
+    def note_all_changed(self, changed: Iterable[tuple[str, Zone | str, str]]) -> None:
+        """The same for many objects, each with its dataset and zone; one transaction for all."""
+        rows = [(dataset, str(zone), key) for dataset, zone, key in changed]
+        with self.write() as connection:
+            # New lines, not old ones kept: a crawl that took an old note must not wipe out a new one.
+            connection.executemany("DELETE FROM notes WHERE dataset=? AND zone=? AND key=?", rows)
+            connection.executemany("INSERT OR REPLACE INTO notes (dataset, zone, key) VALUES (?, ?, ?)", rows)
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        # One that served well is kept, for opening one costs more than most reads.
+        with self._idle_guard:
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or connect(self.path)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        with self._idle_guard:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
 
 
 class Snapshot:

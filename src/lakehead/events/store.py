@@ -226,12 +226,19 @@ class EventStore:
 
         May be said again, also with another status after a redrive. Returns how many events it was for.
         """
-        state = DONE if status == "SUCCEEDED" else FAILED
+        return self.mark_all_finished({execution: status})
+
+    def mark_all_finished(self, statuses: Mapping[str, str]) -> int:
+        """The same for many executions, by their names; one transaction for all."""
+        now = iso(self._clock())
         with self._database.transaction() as connection:
-            return connection.execute(
-                "UPDATE events SET state = ?, changed_at = ? WHERE execution = ?",
-                (state, iso(self._clock()), execution),
-            ).rowcount
+            return sum(
+                connection.execute(
+                    "UPDATE events SET state = ?, changed_at = ? WHERE execution = ?",
+                    (DONE if status == "SUCCEEDED" else FAILED, now, execution),
+                ).rowcount
+                for execution, status in statuses.items()
+            )
 
     def requeue(
         self,

@@ -116,14 +116,33 @@ class Journal:
 
     def start_executions(self, starts: Iterable[Start]) -> list[Execution]:
         """Start several executions in one transaction, as by `start_execution`: all of them or none."""
-        new = [self._prepared(start) for start in starts]
+        new = self._prepared(starts)
         return self._write(lambda steps: [self._start(each, steps) for each in new])
 
-    def _prepared(self, start: Start) -> _New:
-        _check(start.name, start.labels, start.state_machine)
-        key, document, parsed = self.definitions.add(start.definition)
-        text, given = _input(start.input)
-        return _New(start.name, key, document, parsed, given, text, dict(start.labels), start.state_machine)
+    def start_missing(self, starts: Iterable[Start]) -> list[Execution]:
+        """The same, but a name that is taken already is left to the execution that has it."""
+        new = self._prepared(starts)
+
+        def start(each: _New, steps: Steps) -> Execution:
+            try:
+                return self._start(each, steps)
+            except ExecutionAlreadyExists:
+                return self._found(steps.connection, each.name)
+
+        return self._write(lambda steps: [start(each, steps) for each in new])
+
+    def _prepared(self, starts: Iterable[Start]) -> list[_New]:
+        # A document is looked at once for all that run it: it is larger than what is to be stored of a start.
+        known: dict[int, tuple[Mapping[str, Json], tuple[str, str, Definition]]] = {}
+        new = []
+        for start in starts:
+            _check(start.name, start.labels, start.state_machine)
+            if id(start.definition) not in known:
+                known[id(start.definition)] = start.definition, self.definitions.add(start.definition)
+            text, given = _input(start.input)
+            _, parsed = known[id(start.definition)]
+            new.append(_New(start.name, *parsed, given, text, dict(start.labels), start.state_machine))
+        return new
 
     def _start(self, new: _New, steps: Steps) -> Execution:
         connection, now = steps.connection, steps.now
@@ -233,6 +252,12 @@ class Journal:
         """The execution of this name. Raises ExecutionNotFound."""
         with self.database.read() as connection:
             return self._found(connection, name)
+
+    def ended(self, names: Iterable[str]) -> list[Execution]:
+        """Those of these executions that have ended."""
+        with self.database.read() as connection:
+            found = [queries.find(connection, name) for name in names]
+        return [execution for execution in found if execution is not None and not execution.running]
 
     def definition(self, name: str) -> dict[str, Json]:
         """The document that an execution runs. Raises ExecutionNotFound."""
