@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from starlette.routing import Route
 from lakehead.console import api, pages
 from lakehead.console.assets import Assets
 from lakehead.console.context import Console, console_of
+from lakehead.console.desk import QueryDesk
 from lakehead.console.faults import EXPLAINED, on_error
 from lakehead.console.launch import COOKIE_SECONDS, Keys
 from lakehead.console.live import Hub, LiveId, live_route
@@ -30,22 +31,21 @@ THREADS = 16
 """How many requests may wait for SQLite or the disk at a time; the others wait for them."""
 
 
-def create_app(lake: Lake, *, keys: Keys | None, port: int | None = None) -> Starlette:
+def create_app(lake: Lake, desk: QueryDesk, *, keys: Keys | None, port: int | None = None) -> Starlette:
     """The console of an open lake. `keys` None lets in whoever reaches it; `port` is the one that it is reached at."""
     config = lake.config
-    console = Console(lake, Hub(), Assets(), keys, uploads=Slots(AT_A_TIME))
+    console = Console(lake, desk, Hub(), Assets(), keys, uploads=Slots(AT_A_TIME))
     access = Access(allowed_hosts(config.console_host, port or config.console_port, config.console_hosts), keys)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         current_default_thread_limiter().total_tokens = THREADS
         console.hub.start()
-        unsubscribe = lake.on_change(lambda changed: publish(console.hub, changed))
-        try:
+        with ExitStack() as stack:
+            stack.callback(console.hub.close)
+            stack.callback(lake.on_change(lambda changed: publish(console.hub, changed)))
+            stack.callback(desk.on_change(lambda _: console.hub.publish("queries")))
             yield
-        finally:
-            unsubscribe()
-            console.hub.close()
 
     app = Starlette(
         routes=[

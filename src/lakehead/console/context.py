@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from lakehead.console.assets import Assets
+from lakehead.console.desk import QueryDesk
 from lakehead.console.launch import Keys
 from lakehead.console.live import Hub
 from lakehead.console.slots import Slots
@@ -18,6 +19,7 @@ class Console:
     """The lake that the console shows, and the parts that routes share. `keys` is None where no token is wanted."""
 
     lake: Lake
+    desk: QueryDesk
     hub: Hub
     assets: Assets
     keys: Keys | None

@@ -31,6 +31,8 @@ from lakehead.results import ChartData, QueryPage, QueryState
 
 log = logging.getLogger(__name__)
 
+LOCK_FILE = "console.lock"
+"""Held by the one console of a lake's environment, as long as it runs."""
 AT_ONCE = 2
 WAITING = 16
 KEPT_ANSWERS = 50
@@ -70,7 +72,7 @@ class QueryDesk:
     ) -> None:
         state_dir = lake.config.state_dir
         self._most, self._kept_answers, self._kept_bytes = at_once + waiting, kept_answers, kept_bytes
-        self._mine = _claim(state_dir / "console.lock")
+        self._mine = _claim(state_dir / LOCK_FILE)
         self._folder = _emptied(state_dir / "console")
         self._history = History(state_dir / "console.db")
         self._end_what_another_left()

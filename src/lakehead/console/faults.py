@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Match, Route
 
 from lakehead.console.encoding import JsonResponse
 from lakehead.console.notice import notice
@@ -96,9 +97,21 @@ async def on_error(request: Request, error: Exception) -> Response:
     """Answer for a handler that raised one of EXPLAINED: who opened a page gets one, with the way back."""
     status, fault = explain(request, error)
     if wants_json(request):
-        return answer(request, status, fault)
-    title = {404: "There is nothing here", 400: "This address asks for something odd"}.get(status, "That did not work")
-    return page(request, "error.html", status, here="", title=title, fault=fault)
+        found = answer(request, status, fault)
+    else:
+        titles = {404: "There is nothing here", 400: "This address asks for something odd"}
+        title = titles.get(status, "That did not work")
+        found = page(request, "error.html", status, here="", title=title, fault=fault)
+    if status == 405:
+        found.headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return found
+
+
+def _methods(request: Request) -> set[str]:
+    """What can be done at the place that the request's path leads to."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    path = next((one.path for one in routes if one.matches(request.scope)[0] is not Match.NONE), "")
+    return {method for one in routes if one.path == path for method in one.methods or ()}
 
 
 def told(error: LakeheadError) -> Fault:

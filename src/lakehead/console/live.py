@@ -12,7 +12,8 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from sse_starlette.event import ServerSentEvent
@@ -150,7 +151,7 @@ class Hub:
         boot, _, number = last_id.rpartition("-")
         return int(number) if boot == self._boot and number.isascii() and number.isdigit() and len(number) < 16 else -1
 
-    async def events(self, last_id: str = "") -> AsyncIterator[LiveEvent]:
+    async def events(self, last_id: str = "") -> AsyncGenerator[LiveEvent]:
         """The events after `last_id`, from now on without one, until the hub is closed.
 
         Begins with a `hello` whose id a browser can resume by.
@@ -196,8 +197,9 @@ def live_route(hub: Callable[[Request], Hub]) -> Route:
         last_id = request.headers.get("last-event-id") or request.query_params.get("after", "")
 
         async def sent() -> AsyncIterator[ServerSentEvent]:
-            async for event in found.events(last_id):
-                yield ServerSentEvent(event.data, event=event.name, id=event.id)
+            async with aclosing(found.events(last_id)) as events:
+                async for event in events:
+                    yield ServerSentEvent(event.data, event=event.name, id=event.id)
 
         return EventSourceResponse(sent(), ping=PING_SECONDS, send_timeout=SEND_SECONDS)
 

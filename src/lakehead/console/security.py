@@ -47,6 +47,7 @@ HEADERS = {
 PUBLIC = ("/launch", "/api/v1/health")
 """What needs no token, besides the files below /static/."""
 SAFE_METHODS = ("GET", "HEAD")
+ANOTHER_SITE = Fault("CrossOrigin", "the request comes from another site")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +102,23 @@ class Guard:
         if not _host_is_known(request.headers, self.access.hosts):
             hint = "Open it by the address that `lakehead console link` prints, or name the host in console_hosts."
             return PlainTextResponse(f"This console does not answer to this host name. {hint}\n", 421)
+        if _from_another_site(request):
+            return answer(request, 403, ANOTHER_SITE)
         bearer = _bearer(request.headers)
-        if not _same_origin(request, bearer=bearer is not None):
-            return answer(request, 403, Fault("CrossOrigin", "the request comes from another site"))
-        if self.access.keys is None or is_public(request.scope["path"]):
-            return None
+        if not self._is_known(request, bearer):
+            return _unknown(request)
+        if bearer is None and request.method not in SAFE_METHODS and not _says_own_site(request):
+            # A cookie alone proves nothing: the browser sends it along whoever asks.
+            return answer(request, 403, ANOTHER_SITE)
+        return None
+
+    def _is_known(self, request: Request, bearer: str | None) -> bool:
+        keys = self.access.keys
+        if keys is None or is_public(request.scope["path"]):
+            return True
         if bearer is not None:
-            known = self.access.keys.knows_token(bearer)
-        else:
-            known = self.access.keys.knows_cookie(_cookies(request.headers).get(self.access.keys.cookie_name, ""))
-        if known:
-            return None
-        return _unknown(request)
+            return keys.knows_token(bearer)
+        return keys.knows_cookie(_cookies(request.headers).get(keys.cookie_name, ""))
 
     async def _fault(self, request: Request, receive: Receive, send: _Sender) -> None:
         fault = secrets.token_hex(6)
@@ -181,18 +187,22 @@ def _without_port(host: str) -> str:
     return name if colon and port.isascii() and port.isdigit() else host
 
 
-def _same_origin(request: Request, *, bearer: bool) -> bool:
-    """Whether the request is the console's own page's, or none of a browser's."""
+def _from_another_site(request: Request) -> bool:
+    """Whether a browser says that another site's page asks. That may lead here, but neither load nor change."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if request.method in SAFE_METHODS:
-        # Another site may lead here; it may not load from here.
-        return site in (None, "same-origin", "none") or request.headers.get("sec-fetch-mode") == "navigate"
-    if site is not None and site != "same-origin":
-        return False
-    if origin is not None:
-        scheme, _, host = origin.partition("://")
-        return scheme in ("http", "https") and host.lower() == request.headers["host"].lower()
-    return bearer or site == "same-origin"
+        return site not in (None, "same-origin", "none") and request.headers.get("sec-fetch-mode") != "navigate"
+    return site not in (None, "same-origin") or (origin is not None and not _is_own(request, origin))
+
+
+def _says_own_site(request: Request) -> bool:
+    """Whether a browser says that a page of the console asks."""
+    return "origin" in request.headers or request.headers.get("sec-fetch-site") == "same-origin"
+
+
+def _is_own(request: Request, origin: str) -> bool:
+    scheme, _, host = origin.partition("://")
+    return scheme in ("http", "https") and host.lower() == request.headers["host"].lower()
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:

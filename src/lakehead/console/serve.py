@@ -16,14 +16,14 @@ from filelock import FileLock, Timeout
 
 from lakehead.config import LakeConfig
 from lakehead.console.app import create_app
+from lakehead.console.desk import LOCK_FILE, QueryDesk
 from lakehead.console.launch import Keys, token_of
 from lakehead.console.security import is_every_address
-from lakehead.errors import Busy, ConfigError
+from lakehead.errors import ConfigError
 from lakehead.lake import Lake
 
 log = logging.getLogger(__name__)
 
-LOCK_FILE = "console-served.lock"
 ADDRESS_FILE = "console.json"
 MORE_PORTS = 10
 BACKLOG = 128
@@ -42,17 +42,17 @@ class ServedConsole:
     def __init__(self, lake: Lake) -> None:
         config = lake.config
         self._state = config.state_dir
-        self._lock = _lock(config.state_dir)
+        self._socket = listen(config)
+        self.port: int = self._socket.getsockname()[1]
         try:
-            self._socket = listen(config)
-            self.port: int = self._socket.getsockname()[1]
             self.keys = Keys(token_of(config.state_dir), self.port) if config.console_token else None
+            self._desk = QueryDesk(lake)
         except BaseException:
-            self._lock.release()
+            self._socket.close()
             raise
         self.url = f"http://{_browsable(config.console_host)}:{self.port}"
         self.other_port = self.port if config.console_port not in (0, self.port) else None
-        self.app = create_app(lake, keys=self.keys, port=self.port)
+        self.app = create_app(lake, self._desk, keys=self.keys, port=self.port)
         self._hub = self.app.state.console.hub
         settings = uvicorn.Config(
             self.app,
@@ -89,7 +89,7 @@ class ServedConsole:
             self._thread.join(JOIN_SECONDS)
         self._socket.close()
         (self._state / ADDRESS_FILE).unlink(missing_ok=True)
-        self._lock.release()
+        self._desk.close()
 
     def __enter__(self) -> ServedConsole:
         return self
@@ -129,9 +129,7 @@ def running_console(config: LakeConfig) -> str:
 
     Raises ConfigError where none runs: the lock tells, so that a port that another program took over is never asked.
     """
-    try:
-        _lock(config.state_dir).release()
-    except Busy:
+    if _is_held(config.state_dir / LOCK_FILE):
         try:
             told = json.loads((config.state_dir / ADDRESS_FILE).read_text(encoding="utf-8"))
             return str(told["url"])
@@ -167,7 +165,8 @@ def listen(config: LakeConfig) -> socket.socket:
 def _bound(host: str, port: int) -> socket.socket | None:
     """A listening socket, or None where another program listens there."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is stated because asyncio answers without delay (TCP_NODELAY) only where it is.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
@@ -188,11 +187,14 @@ def _browsable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _lock(state_dir: Path) -> FileLock:
-    state_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(state_dir / LOCK_FILE)
+def _is_held(path: Path) -> bool:
+    """Whether a process that lives holds this lock."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
-    except Timeout as error:
-        raise Busy("another process serves this lake's console", hint="Open it with: lakehead console link") from error
-    return lock
+    except Timeout:
+        return True
+    lock.release()
+    return False

@@ -16,6 +16,8 @@ from lakehead.contract.standard import check
 from lakehead.errors import ContractError, UnsupportedContract
 
 ENDINGS = (".odcs.yaml", ".odcs.yml", ".odcs.json", ".yaml", ".yml")
+DATASET_PART = r"[a-z][a-z0-9_-]{0,62}"
+"""What stands between the slashes of a dataset's name."""
 _PARTITION_KINDS = (Kind.STRING, Kind.INTEGER, Kind.BOOLEAN, Kind.DATE)
 
 
@@ -64,7 +66,7 @@ def _dataset(path: Path, root: Path | None) -> str:
     relative = path.absolute().relative_to(root.absolute()).as_posix()
     ending = next((ending for ending in ENDINGS if relative.endswith(ending)), "")
     dataset = relative.removesuffix(ending)
-    if not all(re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", part) for part in dataset.split("/")):
+    if not all(re.fullmatch(DATASET_PART, part) for part in dataset.split("/")):
         hint = "A dataset is named by the path of its contract: small letters, digits, hyphens, underscores."
         raise UnsupportedContract(f"{shown(dataset)} cannot name a dataset", hint=hint, file=str(path))
     return dataset

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from lakehead.console.api import access, data, runs
+from lakehead.console.api import access, data, queries, runs
 from lakehead.console.api.endpoint import PREFIX, Endpoint
 from lakehead.console.api.openapi import document
 from lakehead.console.encoding import JsonResponse
@@ -18,6 +18,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *access.ENDPOINTS,
     *runs.ENDPOINTS,
     *data.ENDPOINTS,
+    *queries.ENDPOINTS,
 )
 
 

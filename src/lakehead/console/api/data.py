@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from lakehead.console import uploads
 from lakehead.console.api.endpoint import Endpoint
-from lakehead.console.api.inputs import Day, Limit, Offset, ReplayRequest, SampleLimit, Text
+from lakehead.console.api.inputs import Dataset, Day, Limit, Offset, ReplayRequest, SampleLimit, Text
 from lakehead.console.context import Console
 from lakehead.inspection.tables import table_columns, table_summary
 from lakehead.model import Json
@@ -71,13 +71,13 @@ def list_datasets(console: Console) -> list[DatasetSummary]:
     return console.lake.datasets()
 
 
-def show_dataset(console: Console, *, dataset: Text) -> DatasetDetail:
+def show_dataset(console: Console, *, dataset: Dataset) -> DatasetDetail:
     """A dataset as its contract describes it."""
     return console.lake.dataset(dataset)
 
 
 async def land_file(
-    console: Console, request: Request, *, dataset: Text, filename: Text, ingest_date: Day | None = None
+    console: Console, request: Request, *, dataset: Dataset, filename: Text, ingest_date: Day | None = None
 ) -> Landed:
     """Land a file, and tell the execution that loads it.
 
@@ -158,15 +158,15 @@ def replay(console: Console, *, body: ReplayRequest) -> Replayed:
 
 ENDPOINTS = (
     Endpoint("GET", "/datasets", list_datasets),
-    Endpoint("GET", "/datasets/{dataset:path}", show_dataset, errors=(404,)),
     Endpoint(
         "PUT",
-        "/datasets/{dataset:path}/files/{filename}",
+        "/datasets/{dataset:dataset}/files/{filename}",
         land_file,
         errors=(404, 408, 413, 415),
         status=201,
         receives=("text/csv", "application/gzip", "application/octet-stream"),
     ),
+    Endpoint("GET", "/datasets/{dataset:dataset}", show_dataset, errors=(404,)),
     Endpoint("GET", "/crawls", list_crawls, errors=(404,)),
     Endpoint("GET", "/tables", list_tables),
     Endpoint("GET", "/tables/{table}", show_table, errors=(404,)),

@@ -7,6 +7,7 @@ query. What is not valid is refused with 400 before the function is called. Func
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +15,12 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lakehead.console.api.inputs import DATASET
 from lakehead.console.context import Console, console_of
 from lakehead.console.encoding import JsonResponse
 from lakehead.console.faults import Refused
@@ -25,6 +28,21 @@ from lakehead.console.faults import Refused
 PREFIX = "/api/v1"
 MAX_BODY = 1 << 20
 """Bytes of a JSON body."""
+
+
+class _DatasetConvertor(Convertor[str]):
+    """A dataset's name in a path, with its slashes."""
+
+    regex = DATASET
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("dataset", _DatasetConvertor())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +99,7 @@ class Endpoint:
         return tuple(
             Parameter(
                 name,
-                "path" if f"{{{name}}}" in self.path or f"{{{name}:path}}" in self.path else "query",
+                "path" if re.search(rf"\{{{name}[:}}]", self.path) else "query",
                 TypeAdapter(self.hints[name]),
                 one.default,
             )

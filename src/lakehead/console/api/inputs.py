@@ -9,6 +9,10 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from lakehead.contract.load import DATASET_PART
+
+DATASET = f"{DATASET_PART}(?:/{DATASET_PART})*"
+"""A dataset's name, `sales/orders`."""
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
@@ -38,11 +42,12 @@ def _whole(value: object) -> object:
 
 
 Text: TypeAlias = Annotated[str, Field(max_length=1024)]
-Limit: TypeAlias = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=500)]
-SampleLimit: TypeAlias = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=100)]
-LogLimit: TypeAlias = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=5_000)]
-Offset: TypeAlias = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=1 << 40)]
-Seconds: TypeAlias = Annotated[int, BeforeValidator(_whole), Field(ge=60, le=7 * 86_400)]
+Dataset: TypeAlias = Annotated[str, Field(pattern=f"^{DATASET}$")]
+Limit: TypeAlias = Annotated[int, Field(ge=1, le=500), BeforeValidator(_whole)]
+SampleLimit: TypeAlias = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)]
+LogLimit: TypeAlias = Annotated[int, Field(ge=1, le=5_000), BeforeValidator(_whole)]
+Offset: TypeAlias = Annotated[int, Field(ge=0, le=1 << 40), BeforeValidator(_whole)]
+Seconds: TypeAlias = Annotated[int, Field(ge=60, le=7 * 86_400), BeforeValidator(_whole)]
 Instant: TypeAlias = Annotated[
     datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]

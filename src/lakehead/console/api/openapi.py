@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from inspect import getdoc
 from typing import Any
@@ -67,8 +68,8 @@ class _Schemas:
             if one.answer is not None:
                 wanted.append((f"{one.name}.answer", "serialization", one.answer))
         found, rest = TypeAdapter.json_schemas(wanted, ref_template="#/components/schemas/{model}")
-        self._by_key: Mapping[Any, Any] = found
-        self.definitions: Schema = rest.get("$defs", {})
+        self._by_key: Mapping[Any, Any] = {key: _simple(schema) for key, schema in found.items()}
+        self.definitions: Schema = _simple(rest.get("$defs", {}))
 
     def validated(self, key: str) -> Schema:
         return dict(self._by_key[key, "validation"])
@@ -77,8 +78,21 @@ class _Schemas:
         return dict(self._by_key[key, "serialization"])
 
 
+def _simple(schema: Any) -> Any:
+    """The schema without `prefixItems` where all of them are the same: many tools know only `items`."""
+    if isinstance(schema, list):
+        return [_simple(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _simple(entry) for name, entry in schema.items()}
+    first, *rest = found.get("prefixItems") or [None]
+    if first is not None and all(entry == first for entry in rest):
+        found = {**{name: entry for name, entry in found.items() if name != "prefixItems"}, "items": first}
+    return found
+
+
 def _path(endpoint: Endpoint) -> str:
-    return endpoint.path.replace(":path}", "}")
+    return re.sub(r":\w+\}", "}", endpoint.path)
 
 
 def _operation(one: Endpoint, schemas: _Schemas) -> Schema:
