@@ -30,6 +30,8 @@ A_ROW = ("order_date=2025-01-01", 1, "CA", "prod", 1, Decimal("1.00"), Decimal("
 Z_ROW = ("order_date=2025-01-09", 9, "CZ", "prod", 9, Decimal("9.00"), Decimal("81.00"))
 ORIGIN = ObjectVersion("raw", "sales/orders/orders.csv", "etag-1")
 FEW, MANY = "record: too few fields", "record: too many fields"
+STRAY = "record: a quote within a field that does not begin with one"
+WHOLE = "record: a quoted field that holds whole records"
 OPEN, AFTER, AGAIN = "record: a quote is not closed", "record: text after a closing quote", "record: the header again"
 Dropped = list[tuple[int, str, list[str]]]
 
@@ -115,10 +117,10 @@ NASTY: dict[str, tuple[str, list[tuple[Any, ...]], Dropped]] = {
         [row(2, "a\u2028b\x85c\x0bd\x0ce\x1cf")],
         [],
     ),
-    "quote inside": (good('6" pipe'), [row(2, '6" pipe')], []),
+    "quote inside": (good('6" pipe'), [], [bad(good('6" pipe'), STRAY)]),
     "quoted comma": (good('"a,b"'), [row(2, "a,b")], []),
     "all quoted": ('"2","C2","x","2","2.00","2025-01-02"', [row(2, "x")], []),
-    "space before a quote": (good(' "x"'), [row(2, '"x"')], []),
+    "space before a quote": (good(' "x"'), [], [bad(good(' "x"'), STRAY)]),
     "space before a quote with a comma": (good(' "a,b"'), [], [bad(good(' "a,b"'), MANY)]),
     "text after a quote": (good('"pro"duct'), [], [bad(good('"pro"duct'), AFTER)]),
     "space after a quote": (good('"pro" '), [], [bad(good('"pro" '), AFTER)]),
@@ -130,8 +132,8 @@ NASTY: dict[str, tuple[str, list[tuple[Any, ...]], Dropped]] = {
     ),
     "two open quotes that make a record": (
         good('"a') + "\n" + good('b"'),
-        [row(2, "a,2,2.00,2025-01-02\n2,C2,b")],
         [],
+        [bad(good('"a') + "\n" + good('b"'), WHOLE)],
     ),
     "two open quotes that make none": (
         good('"a') + "\n" + good("b") + "\n" + good('"c"'),
@@ -192,7 +194,7 @@ def test_nasty_lines(load: Callable[..., Any], name: str) -> None:
 def test_nasty_lines_with_crlf(load: Callable[..., Any], name: str) -> None:
     lines, rows, quarantine = NASTY[name]
     loaded = load(f"{HEADER}\n{A}\n{lines}\n{Z}".replace("\n", "\r\n"))
-    assert loaded.quarantine == quarantine
+    assert loaded.quarantine == [(line, text.replace("\n", "\r\n"), why) for line, text, why in quarantine]
     expected = [tuple(cell.replace("\n", "\r\n") if isinstance(cell, str) else cell for cell in one) for one in rows]
     assert loaded.rows == [A_ROW, *expected, Z_ROW]
 
@@ -213,12 +215,12 @@ def test_nasty_lines_in_one_file(load: Callable[..., Any], end: str) -> None:
             continue
         text += f"{A}\n{lines}\n"
         rows += [A_ROW, *(tuple(c.replace("\n", end) if isinstance(c, str) else c for c in one) for one in good_rows)]
-        quarantine += [(number + line - 2, kept, reasons) for number, kept, reasons in dropped]
+        quarantine += [(number + line - 2, kept.replace("\n", end), reasons) for number, kept, reasons in dropped]
         line += 2 + lines.count("\n")
     loaded = load(text.replace("\n", end))
     assert loaded.quarantine == quarantine
     assert loaded.rows == sorted(rows, key=lambda row: str(row[0]))
-    assert len(rows) >= 50
+    assert len(rows) >= 45
 
 
 @one_by_one
@@ -302,6 +304,14 @@ def test_a_missing_optional_column_is_null(load: Callable[..., Any]) -> None:
         (f"{A}\n{Z}\n", "order_id", "set csvHeader to false if the file has none"),
         ("Order_Id,ORDER_ID,customer_id,quantity,price,order_date\n", "order_id", "both 'Order_Id' and 'ORDER_ID'"),
         ('order_id,"customer_id\n1,2\n', None, "the header cannot be read: a quote is not closed"),
+        (HEADER.replace("product", 'pro"duct') + "\n", None, "cannot be read: a quote within a field"),
+        (
+            HEADER.replace("product", "item") + "\n",
+            "product",
+            "has 'item' in the place of the optional column 'product'",
+        ),
+        (HEADER.replace("product", "") + "\n", "product", "a column without a name in the place of"),
+        (HEADER.replace("product", "PRICE") + "\n", "price", "names the column 'price' 2 times"),
     ],
 )
 def test_headers_that_do_not_fit(load: Callable[..., Any], text: str, column: str | None, words: str) -> None:

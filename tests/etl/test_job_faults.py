@@ -10,7 +10,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.folders import in_memory
 from support.jobs import DATASET, A, B, ChangeWatch, JobScene, Row, SmallEngine, local_scene, rows_of, text
 
 from lakehead.errors import ObjectChanged, StorageUnavailable, TransientError
@@ -77,13 +77,9 @@ def killer() -> Iterator[Killer]:
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where the system has one: a kill shows the same there, and an fsync costs nothing."""
-    shared = Path("/dev/shm")
-    if not os.access(shared, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=shared, prefix="lakehead-") as folder:
-        yield Path(folder)
+    """A folder in memory where the system has one: a kill shows the same there."""
+    with in_memory(tmp_path) as folder:
+        yield folder
 
 
 @pytest.fixture

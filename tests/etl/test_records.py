@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,11 @@ def test_tables_come_back_exactly(
     writer.writerows([HEADER, *rows])
     text = out.getvalue() if ended else out.getvalue().removesuffix(end)
     found, clean, bad = run(text, folder, Dialect(delimiter, quote))
-    assert bad == []
-    assert [tuple(row[1:]) for row in clean] == rows
+    # What looks like records within a quoted field is not told apart from records; nothing else is refused.
+    assert {reason for _, reason, _ in bad} <= {records.WHOLE_RECORDS}
+    refused = [tuple(next(csv.reader([kept], delimiter=delimiter, quotechar=quote))) for _, _, kept in bad]
+    assert all(len(kept.splitlines()) > 1 for _, _, kept in bad)
+    assert Counter([*(tuple(row[1:]) for row in clean), *refused]) == Counter(rows)
     numbers = [int(row[0]) for row in clean]
     assert numbers == sorted(set(numbers))
     with TextFile(folder / "source", 0).open_text() as lines:
@@ -119,6 +123,48 @@ def test_one_damaged_line_costs_one_line(folder: Path, good: int, at: int, damag
     _, clean, bad = run("\n".join(["a,b,c", *lines]) + "\n", folder)
     assert [row[1] for row in clean] == [str(n) for n in range(good)]
     assert [(line, text) for line, _, text in bad] == [(min(at, good) + 2, damage)]
+
+
+STRAY_IN = [f"{n},name {n},{'x' * n},note" for n in range(100, 108)]
+
+
+@given(
+    strays=st.dictionaries(st.integers(0, 7), st.integers(0, 130), min_size=1),
+    quoted=st.sampled_from([(), (1,), (1, 3), (0, 1, 2, 3)]),
+)
+def test_one_quote_too_many_in_each_of_some_rows_makes_no_row(
+    folder: Path, strays: dict[int, int], quoted: tuple[int, ...]
+) -> None:
+    """No other row comes of it, and none goes without a trace, however the quotes pair up."""
+    header = ("a", "b", "c", "d")
+    rows = [tuple(line.split(",")) for line in STRAY_IN]
+    lines = [",".join(f'"{cell}"' if n in quoted else cell for n, cell in enumerate(row)) for row in rows]
+    for number, place in strays.items():
+        place %= len(lines[number]) + 1
+        lines[number] = lines[number][:place] + '"' + lines[number][place:]
+    _, clean, bad = run("\n".join([",".join(header), *lines]) + "\n", folder, width=4)
+    kept = [tuple(row[1:]) for row in clean]
+    assert set(kept) <= set(rows) and len(kept) == len(set(kept))
+    told = "\n".join(text.replace('"', "") for _, _, text in bad)
+    assert all(row[0] in told for row in rows if row not in kept)
+
+
+def test_stray_quotes_are_text_where_the_contract_keeps_them(folder: Path) -> None:
+    text = 'a,b,c\n1,6" pipe,3\n2,"x",y"\n'
+    _, clean, bad = run(text, folder)
+    assert clean == [] and [(line, reason) for line, reason, _ in bad] == [
+        (2, records.STRAY_QUOTE),
+        (3, records.STRAY_QUOTE),
+    ]
+    _, clean, bad = run(text, folder, Dialect(stray_quotes=True))
+    assert clean == [["2", "1", '6" pipe', "3"], ["3", "2", "x", 'y"']] and bad == []
+
+
+def test_records_that_a_quoted_field_swallowed_are_told_from_text_of_several_lines(folder: Path) -> None:
+    swallowed = '10,"x,y\n11,x",y\n'
+    _, clean, bad = run(f'a,b,c\n{swallowed}12,"Street 5\n0150, Oslo",13\n', folder)
+    assert [row[1:] for row in clean] == [["12", "Street 5\n0150, Oslo", "13"]]
+    assert bad == [(2, records.WHOLE_RECORDS, swallowed.rstrip())]
 
 
 def test_reading_in_small_pieces_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from lakehead.contract import Contract, Dialect
 from lakehead.errors import BinaryContent, CorruptArchive, TooLarge, UndecodableText
+from lakehead.etl import archive
 from lakehead.etl import scan as scanning
-from lakehead.etl import source as sources
 from lakehead.etl.place import Place
 from lakehead.etl.scan import Scan, scan
 from lakehead.etl.source import TextFile, open_source, position
@@ -144,11 +144,11 @@ def test_damaged_gzip_files_are_refused(load: Callable[..., Any]) -> None:
         (packed[:-1], "truncated"),
         (packed[: len(packed) // 2], "truncated"),
         (packed[:5], "truncated"),
-        (wrong_crc, "CRC check failed"),
+        (wrong_crc, "incorrect data check"),
         (flipped, "cannot be expanded"),
         (packed + b"garbage", "cannot be expanded"),
         (text.encode(), "cannot be expanded"),
-        (b"", "empty file is no gzip archive"),
+        (b"", "truncated"),
     ):
         with pytest.raises(CorruptArchive, match=words) as caught:
             load(data, key=GZ)
@@ -171,13 +171,13 @@ def test_no_damage_to_a_gzip_file_goes_unnoticed(tmp_path_factory: pytest.TempPa
 
 
 def test_a_gzip_bomb_is_stopped(load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "RATIO_FLOOR", 4 << 20)
+    monkeypatch.setattr(archive, "RATIO_WINDOW", 4 << 20)
     packer = zlib.compressobj(9, wbits=31)
     bomb = packer.compress(b"0" * (40 << 20)) + packer.flush()
     with pytest.raises(TooLarge, match="expands to more than") as caught:
         load(bomb, key=GZ)
     assert "250 times" in caught.value.where["expected"]
-    monkeypatch.setattr(sources, "MAX_EXPANDED_BYTES", 100)
+    monkeypatch.setattr(archive, "MAX_EXPANDED_BYTES", 100)
     with pytest.raises(TooLarge):
         load(gzip.compress(random.Random(1).randbytes(200).hex().encode()), key=GZ)
 

@@ -10,6 +10,7 @@ schema object:
 | csvEncoding | utf-8, utf-16, latin-1, cp1252 | utf-8 |
 | csvHeader | true, or false: the columns come in the contract's order | true |
 | csvNullTexts | list of texts that mean null, besides the empty one | none |
+| csvStrayQuotes | quarantine, keep: a quote within a field that does not begin with one | quarantine |
 | onRewrite | replace, reject, append: an object comes again with other content | replace |
 | onDuplicateContent | load, skip, refuse: the same content comes under another key | load |
 | maxQuarantinedShare | 0 to 1: a file fails above this share of quarantined rows (and when all are) | 1 |

@@ -155,7 +155,8 @@ class Dialect:
     """How the CSV files are written. `encoding` is one of `utf-8`, `utf-16`, `latin-1`, `cp1252`.
 
     With UTF-8 a byte order mark is allowed; UTF-16 needs one. Without a `header` the columns come in the contract's
-    order. `null_texts` are the texts, after trimming, that mean null (as the empty text always does).
+    order. `null_texts` are the texts, after trimming, that mean null (as the empty text always does). With
+    `stray_quotes` a quote within a field that does not begin with one is text.
     """
 
     delimiter: str = ","
@@ -163,6 +164,7 @@ class Dialect:
     encoding: str = "utf-8"
     header: bool = True
     null_texts: tuple[str, ...] = ()
+    stray_quotes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

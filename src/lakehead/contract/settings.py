@@ -36,6 +36,12 @@ def _encoding(value: Any) -> str:
     raise _Unfit(f"one of {', '.join(_ENCODINGS)}")
 
 
+def _stray_quotes(value: Any) -> bool:
+    if value in ("keep", "quarantine"):
+        return bool(value == "keep")
+    raise _Unfit("quarantine or keep")
+
+
 def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -75,6 +81,7 @@ SETTINGS: dict[str, Callable[[Any], Any]] = {
     "csvEncoding": _encoding,
     "csvHeader": _boolean,
     "csvNullTexts": _texts,
+    "csvStrayQuotes": _stray_quotes,
     "onRewrite": _one_of("replace", "reject", "append"),
     "onDuplicateContent": _one_of("load", "skip", "refuse"),
     "maxQuarantinedShare": _share,
@@ -124,6 +131,7 @@ def dialect(settings: dict[str, Any], document: Document) -> Dialect:
         "csvEncoding": "encoding",
         "csvHeader": "header",
         "csvNullTexts": "null_texts",
+        "csvStrayQuotes": "stray_quotes",
     }
     found = Dialect(**{field: settings[name] for name, field in names.items() if name in settings})
     if found.delimiter == found.quote:

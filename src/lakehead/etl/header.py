@@ -37,7 +37,8 @@ def read_columns(text: TextFile, contract: Contract, place: Place) -> Columns | 
     """Read the header and hold it against the contract; None for a file of nothing but blank lines.
 
     A column is found by its exact name, else by its name without outer blanks and without regard to case, if that is
-    unique. Raises HeaderMismatch. Without a header the contract's order counts.
+    unique. An optional column may be absent, but not where an unknown one stands in its place. Raises HeaderMismatch.
+    Without a header the contract's order counts.
     """
     with text.open_text() as lines:
         record = RecordReader(lines, contract.dialect).next_record()
@@ -69,17 +70,36 @@ def _match(record: Record, text: TextFile, contract: Contract, place: Place) -> 
     if len(absent) == len(wanted):
         hint = _hint(record, text, contract)
         raise _mismatch("the header names no column of the contract", record, contract, place, None, hint)
-    for name, count in Counter(found).items():
-        if count > 1 and name:
-            raise _mismatch(
-                f"the header names the column {name!r} {count} times", record, contract, place, name, "Rename one."
-            )
     taken = {index: name for name, index in at.items() if index is not None}
+    _refuse_twins(found, taken, record, contract, place)
+    _refuse_renamed(found, wanted, taken, record, contract, place)
     names = tuple(taken.get(index, f"_extra{index}") for index in range(len(found)))
     extra = [name or "(no name)" for index, name in enumerate(found) if index not in taken]
     warnings = [f"the optional column {name!r} is missing and counts as null" for name in wanted if name in absent]
     warnings += [f"columns the contract does not read: {', '.join(extra)}"] if extra else []
     return Columns(names, absent, record, tuple(warnings))
+
+
+def _refuse_twins(found: list[str], taken: dict[int, str], record: Record, contract: Contract, place: Place) -> None:
+    """Refuse a header that names a column twice; case counts only for columns that the contract does not read."""
+    known = {name.strip().casefold() for name in taken.values()}
+    names = Counter(name.casefold() if name.casefold() in known else name for name in found)
+    for name, count in names.items():
+        if count > 1 and name:
+            message = f"the header names the column {name!r} {count} times"
+            raise _mismatch(message, record, contract, place, name, "Rename one.")
+
+
+def _refuse_renamed(
+    found: list[str], wanted: list[str], taken: dict[int, str], record: Record, contract: Contract, place: Place
+) -> None:
+    """Refuse a header that has another name in the place of an optional column: its values would be dropped."""
+    for index, name in enumerate(wanted):
+        if name not in taken.values() and index < len(found) and index not in taken:
+            other = repr(found[index]) if found[index] else "a column without a name"
+            message = f"the header has {other} in the place of the optional column {name!r}"
+            hint = f"Rename it, read it by transformLogic, or take {name!r} out of the contract."
+            raise _mismatch(message, record, contract, place, name, hint)
 
 
 def _find(

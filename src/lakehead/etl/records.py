@@ -1,13 +1,15 @@
 """The careful reader: which text is one record, and a clean copy of the good ones.
 
-Python's csv module in strict mode decides. A line that is blank (nothing or white space) is no record. A malformed
-record that spans several lines is cut back: only its first line is bad, and reading goes on at the next line, so that
-an open quote never swallows good rows.
+Python's csv module in strict mode decides, and a quote belongs around a field or, doubled, within one that has them: a
+single one elsewhere is the sign of a broken record. A line that is blank (nothing or white space) is no record. A
+malformed record that spans several lines is cut back: only its first line is bad, and reading goes on at the next
+line, so that an open quote never swallows good rows.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +26,8 @@ TOO_FEW = "record: too few fields"
 TOO_MANY = "record: too many fields"
 AFTER_QUOTE = "record: text after a closing quote"
 OPEN_QUOTE = "record: a quote is not closed"
+STRAY_QUOTE = "record: a quote within a field that does not begin with one"
+WHOLE_RECORDS = "record: a quoted field that holds whole records"
 HEADER_AGAIN = "record: the header again"
 TOO_LONG = f"record: longer than {MAX_RECORD} characters"
 
@@ -75,6 +79,7 @@ class RecordReader:
         self.lines, self.dialect = lines, dialect
         self.back: deque[str] = deque()
         self.line = 0
+        self.quoting = None if dialect.stray_quotes else _quoting(dialect)
         # A limit of the whole process, and far below what a line may hold.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
 
@@ -99,18 +104,39 @@ class RecordReader:
         return None
 
     def parse(self, first: str, width: int | None = None) -> Record:
-        """The record that begins with the line just read; a bad one is its first line only."""
+        """The record that begins with the line just read.
+
+        A bad one is its first line only, unless its lines are held together by a quoted field that swallowed records.
+        """
         start, used = self.line, [first]
         fields, reason = self._fields(first, used)
         if fields is not None and width is not None and len(fields) != width:
             reason = TOO_FEW if len(fields) < width else TOO_MANY
         if not reason and fields is not None:
-            return Record(start, self.line + 1, _bare("".join(used)), tuple(fields))
+            text = _bare("".join(used))
+            if width is not None and len(used) > 1 and self._swallowed(used, width):
+                return Record(start, self.line + 1, text, None, WHOLE_RECORDS)
+            if self.quoting is None or self.dialect.quote not in text or self.quoting.fullmatch(text):
+                return Record(start, self.line + 1, text, tuple(fields))
+            reason = STRAY_QUOTE
         if len(used) > 1:
             reason = OPEN_QUOTE
         self.back.extendleft(reversed(used[1:]))
         self.line = start
         return Record(start, start + 1, _bare(first), None, reason)
+
+    def _swallowed(self, lines: list[str], width: int) -> bool:
+        """Whether every line looks like a record: two stray quotes make one of many, and nothing else would tell."""
+        delimiter = self.dialect.delimiter
+        if any(line.count(delimiter) != width - 1 for line in lines if not line.isspace()) or width == 1:
+            return False
+        shapes = {self._shape(line.partition(delimiter)[0]) for line in lines if not line.isspace()}
+        return len(shapes) == 1 and shapes != {""}
+
+    def _shape(self, cell: str) -> str:
+        """What a cell looks like: `a0` for C001."""
+        digits = re.sub(r"[0-9]+", "0", cell.strip().strip(self.dialect.quote))
+        return re.sub(r"[^\W\d_]+", "a", digits)
 
     def _fields(self, first: str, used: list[str]) -> tuple[list[str] | None, str]:
         if len(first) > MAX_RECORD and len(_bare(first)) > MAX_RECORD:
@@ -217,6 +243,13 @@ class _Normaliser:
         self.clean.writelines(self.out)
         self.result.good += len(self.out)
         self.out.clear()
+
+
+def _quoting(dialect: Dialect) -> re.Pattern[str]:
+    """Matches the text of a record whose every quote is where it belongs."""
+    quote, delimiter = re.escape(dialect.quote), re.escape(dialect.delimiter)
+    field = f"(?:{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote}|[^{quote}{delimiter}]*+)"
+    return re.compile(f"{field}(?:{delimiter}{field})*+")
 
 
 def _as_csv(dialect: Dialect) -> Encode:

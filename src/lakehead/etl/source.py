@@ -1,31 +1,31 @@
 """From the bytes of a landed file to a local UTF-8 text file: gzip and encodings are behind it.
 
-A `.gz` is expanded by Python's gzip, which checks length and CRC of every member (DuckDB's reader does not). A byte
-order mark says what a file is and wins over the contract's encoding; a UTF-16 file needs one.
+A `.gz` is expanded by zlib, which checks length and CRC of every member (DuckDB's reader does not). A byte order mark
+says what a file is and wins over the contract's encoding; a UTF-16 file needs one. An encoding of one byte a letter
+takes any bytes, so a file that is something else in truth is refused by the signs of it.
 """
 
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
-import zlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lakehead.contract import Dialect
-from lakehead.errors import BinaryContent, CorruptArchive, TooLarge, UndecodableText
+from lakehead.errors import BinaryContent, UndecodableText
+from lakehead.etl.archive import expand
 from lakehead.etl.place import Place
 
 CHUNK = 1 << 20
-MAX_EXPANDED_BYTES = 16 << 30
-"""What a gzip file may expand to, at most."""
-MAX_RATIO = 250
-"""How many times its size a gzip file may expand to; judged above `RATIO_FLOOR` expanded bytes."""
-RATIO_FLOOR = 64 << 20
 
 UTF8_BOM = codecs.BOM_UTF8
 _UTF16_BOMS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_ONE_BYTE = ("latin-1", "cp1252")
+_HIGH = re.compile(rb"[\x80-\xff]")
+_CONTROLS = re.compile(rb"[\x80-\x9f]")
+"""Control characters in latin-1, which no text has; letters and the euro sign in cp1252."""
 _MAGIC = {
     b"PK\x03\x04": ("a zip archive or an Excel workbook", "Save it as CSV."),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save it as CSV."),
@@ -58,7 +58,7 @@ def open_source(source: Path, dialect: Dialect, place: Place, work: Path) -> Tex
     Raises CorruptArchive, TooLarge, BinaryContent and UndecodableText.
     """
     if place.origin.key.lower().endswith(".gz"):
-        source = _expand(source, work / "expanded.csv", place)
+        source = expand(source, work / "expanded.csv", place)
     with source.open("rb") as file:
         head = file.read(8)
     if head.startswith(UTF8_BOM):
@@ -79,6 +79,8 @@ def open_source(source: Path, dialect: Dialect, place: Place, work: Path) -> Tex
             expected="ff fe or fe ff",
         )
     if dialect.encoding != "utf-8":
+        if dialect.encoding in _ONE_BYTE:
+            _refuse_utf8(source, dialect, place)
         return _transcode(source, dialect.encoding, 0, work, place, ())
     return TextFile(source, source.stat().st_size)
 
@@ -118,38 +120,37 @@ def _other_encoding(found: str, dialect: Dialect) -> str:
     return f"the file's byte order mark says {found} and the contract {dialect.encoding}; read as {found}"
 
 
+def _refuse_utf8(source: Path, dialect: Dialect, place: Place) -> None:
+    """Refuse a file that is UTF-8, and not only ASCII: read by one byte a letter it would be letter salad."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    done, first = 0, -1
+    with source.open("rb") as file:
+        try:
+            while chunk := file.read(CHUNK):
+                decoder.decode(chunk)
+                high = _HIGH.search(chunk) if first < 0 else None
+                first = done + high.start() if high else first
+                done += len(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return
+    if first >= 0:
+        line, column = position(source, "utf-8", 0, first)
+        raise UndecodableText(
+            f"the contract says {dialect.encoding}, and the file is UTF-8: see line {line}, character {column}",
+            hint="Set csvEncoding to utf-8, or write the file as the contract says.",
+            **place.where,
+            line=line,
+            column=column,
+            expected=dialect.encoding,
+            received="utf-8",
+        )
+
+
 def _refuse_magic(head: bytes, place: Place) -> None:
     for magic, (what, hint) in _MAGIC.items():
         if head.startswith(magic):
             raise BinaryContent(f"the file is {what}, no CSV text", hint=hint, **place.where)
-
-
-def _expand(source: Path, target: Path, place: Place) -> Path:
-    packed, size = source.stat().st_size, 0
-    if packed == 0:
-        raise CorruptArchive("an empty file is no gzip archive", hint="Upload it again.", **place.where)
-    try:
-        with gzip.open(source, "rb") as archive, target.open("wb") as file:
-            while chunk := archive.read(CHUNK):
-                size += len(chunk)
-                _cap(size, packed, place)
-                file.write(chunk)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        what = "is truncated" if isinstance(error, EOFError) else f"cannot be expanded ({error})"
-        raise CorruptArchive(
-            f"the gzip archive {what}", hint="Upload it again.", **place.where, received=f"{size} bytes of text"
-        ) from error
-    return target
-
-
-def _cap(size: int, packed: int, place: Place) -> None:
-    if size > MAX_EXPANDED_BYTES or (size > RATIO_FLOOR and size > packed * MAX_RATIO):
-        raise TooLarge(
-            f"the gzip archive of {packed} bytes expands to more than {size - CHUNK} bytes",
-            hint="If this is real data, split it or land it uncompressed.",
-            **place.where,
-            expected=f"at most {MAX_EXPANDED_BYTES} bytes and {MAX_RATIO} times the archive",
-        )
 
 
 def _transcode(
@@ -164,6 +165,9 @@ def _transcode(
             held = len(decoder.getstate()[0])
             chunk = file.read(CHUNK)
             more = bool(chunk)
+            wrong = _CONTROLS.search(chunk) if encoding == "latin-1" else None
+            if wrong:
+                raise undecodable(source, encoding, start, done + wrong.start(), place)
             try:
                 out.write(decoder.decode(chunk, not more).encode())
             except UnicodeDecodeError as error:
