@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -26,9 +27,9 @@ def order(number: int) -> bytes:
 
 
 def landed(root: Path) -> set[str]:
-    """What lies in the raw zone, also what no listing shows."""
+    """What lies in the raw zone, also what no listing shows. os.walk bears with folders that go away meanwhile."""
     raw = root / RAW
-    found = {path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()}
+    found = {Path(folder, name).relative_to(raw).as_posix() for folder, _, names in os.walk(raw) for name in names}
     return {name for name in found if not name.startswith(".lakehead/locks/")}
 
 

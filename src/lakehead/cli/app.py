@@ -18,6 +18,7 @@ COMMANDS = {
     "put": (_AT + "put", "Land files in the raw zone."),
     "ingest": (_AT + "ingest", "Load whatever is new in the raw zone, once."),
     "up": (_AT + "up", "Watch the raw zone and load what lands, until stopped."),
+    "console": (_AT + "console", "The web console that `up` serves: link, open, token."),
     "query": (_AT + "query", "Ask the lake in Athena SQL."),
     "runs": (_AT + "runs", "Executions: list, show, logs, redrive, stop."),
     "catalog": (_AT + "catalog", "Tables: list, show, crawl."),

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lakehead.asking import open_sandbox
+from lakehead.console.address import LOCK_FILE
 from lakehead.console.answers import Kept, Reader
 from lakehead.console.charts import chart
 from lakehead.console.history import History
@@ -31,8 +32,6 @@ from lakehead.results import ChartData, QueryPage, QueryState
 
 log = logging.getLogger(__name__)
 
-LOCK_FILE = "console.lock"
-"""Held by the one console of a lake's environment, as long as it runs."""
 AT_ONCE = 2
 WAITING = 16
 KEPT_ANSWERS = 50

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import socket
 import threading
-from pathlib import Path
+from contextlib import ExitStack, closing
 from types import TracebackType
-from urllib.parse import urlencode
 
 import uvicorn
-from filelock import FileLock, Timeout
+from starlette.applications import Starlette
 
 from lakehead.config import LakeConfig
+from lakehead.console.address import Address, forget_address, launch_url, note_address
 from lakehead.console.app import create_app
-from lakehead.console.desk import LOCK_FILE, QueryDesk
+from lakehead.console.desk import QueryDesk
 from lakehead.console.launch import Keys, token_of
 from lakehead.console.security import is_every_address
 from lakehead.errors import ConfigError
@@ -24,7 +23,6 @@ from lakehead.lake import Lake
 
 log = logging.getLogger(__name__)
 
-ADDRESS_FILE = "console.json"
 MORE_PORTS = 10
 BACKLOG = 128
 MAX_CONNECTIONS = 512
@@ -42,34 +40,17 @@ class ServedConsole:
     def __init__(self, lake: Lake) -> None:
         config = lake.config
         self._state = config.state_dir
-        self._socket = listen(config)
-        self.port: int = self._socket.getsockname()[1]
-        try:
+        with ExitStack() as stack:
+            listening = stack.enter_context(closing(listen(config)))
+            self.port: int = listening.getsockname()[1]
             self.keys = Keys(token_of(config.state_dir), self.port) if config.console_token else None
-            self._desk = QueryDesk(lake)
-        except BaseException:
-            self._socket.close()
-            raise
+            desk = stack.enter_context(closing(QueryDesk(lake)))
+            self.app = create_app(lake, desk, keys=self.keys, port=self.port)
+            self._held = stack.pop_all()
         self.url = f"http://{_browsable(config.console_host)}:{self.port}"
         self.other_port = self.port if config.console_port not in (0, self.port) else None
-        self.app = create_app(lake, self._desk, keys=self.keys, port=self.port)
-        self._hub = self.app.state.console.hub
-        settings = uvicorn.Config(
-            self.app,
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            log_level=logging.WARNING,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-        self._server = uvicorn.Server(settings)
-        self._thread = threading.Thread(target=self._serve, name="console", daemon=True)
+        self._server = uvicorn.Server(_settings(self.app))
+        self._thread = threading.Thread(target=self._serve, args=(listening,), name="console", daemon=True)
 
     def launch_url(self, *, seconds: float | None = None) -> str:
         """The address that opens the console once, in `seconds`; None: as long as it runs."""
@@ -77,19 +58,17 @@ class ServedConsole:
 
     def start(self) -> None:
         """Begin to serve. Returns at once; who connects meanwhile waits."""
-        address = self._state / ADDRESS_FILE
-        address.write_text(json.dumps({"url": self.url}), encoding="utf-8")
+        note_address(self._state, Address(self.url, token=self.keys is not None))
         self._thread.start()
 
     def close(self) -> None:
         """Stop serving, within seconds also where pages are open."""
-        self._hub.close()
+        self.app.state.console.hub.close()
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(JOIN_SECONDS)
-        self._socket.close()
-        (self._state / ADDRESS_FILE).unlink(missing_ok=True)
-        self._desk.close()
+        forget_address(self._state)
+        self._held.close()
 
     def __enter__(self) -> ServedConsole:
         return self
@@ -99,17 +78,34 @@ class ServedConsole:
     ) -> None:
         self.close()
 
-    def _serve(self) -> None:
+    def _serve(self, listening: socket.socket) -> None:
         forwarded = _IntoTheLog()
         logger = logging.getLogger("uvicorn.error")
         logger.addHandler(forwarded)
         logger.propagate = False
         try:
-            self._server.run(sockets=[self._socket])
+            self._server.run(sockets=[listening])
         except BaseException:
             log.exception("the console ended")
         finally:
             logger.removeHandler(forwarded)
+
+
+def _settings(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=logging.WARNING,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 class _IntoTheLog(logging.Handler):
@@ -117,30 +113,6 @@ class _IntoTheLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         log.handle(record)
-
-
-def launch_url(url: str, code: str) -> str:
-    """The address that opens the console."""
-    return f"{url}/launch?{urlencode({'code': code})}" if code else f"{url}/"
-
-
-def running_console(config: LakeConfig) -> str:
-    """The address of the console that runs for this lake, by the word of the process that serves it.
-
-    Raises ConfigError where none runs: the lock tells, so that a port that another program took over is never asked.
-    """
-    if _is_held(config.state_dir / LOCK_FILE):
-        try:
-            told = json.loads((config.state_dir / ADDRESS_FILE).read_text(encoding="utf-8"))
-            return str(told["url"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-    raise ConfigError(
-        "no console runs for this environment of the lake",
-        hint="Start it with: lakehead up",
-        path=str(config.root),
-        environment=config.environment,
-    )
 
 
 def listen(config: LakeConfig) -> socket.socket:
@@ -185,16 +157,3 @@ def _browsable(host: str) -> str:
     if is_every_address(host):
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a process that lives holds this lock."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
