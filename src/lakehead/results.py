@@ -462,6 +462,8 @@ class QueryState:
 class QueryPage:
     """Some rows of an answer. `columns` are names and Athena types; `total` counts all rows that are kept.
 
+    There may be fewer rows than were asked for: the next page begins behind the last one.
+
     Values are ready for JSON: None, bool, number, text, list or dict. Text is also a decimal, and a whole number that a
     browser could not hold exactly. Instants are ISO 8601 in UTC, bytes are hex. A long text is cut, and then ends in an
     ellipsis.

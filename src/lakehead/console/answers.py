@@ -12,13 +12,14 @@ from typing import Any
 
 import duckdb
 
-from lakehead.console.cells import csv_value, guarded, json_value
+from lakehead.console.cells import TEXT_CHARS, csv_value, guarded, json_value
 from lakehead.query.bound import text_sql
 from lakehead.results import QueryPage
 
 PAGE_ROWS = 1_000
 """The most rows of a page."""
 
+_PAGE_BYTES = 8 << 20
 _BATCH_ROWS = 2_000
 _BATCH_BYTES = 16 << 20
 _CSV_BYTES = 64 << 10
@@ -77,8 +78,9 @@ class Reader:
             return cursor.execute(sql).fetchall()
 
     def page(self, kept: Kept, offset: int, limit: int) -> QueryPage:
-        """At most PAGE_ROWS rows from `offset` on."""
-        offset, limit = max(0, offset), max(1, min(limit, PAGE_ROWS))
+        """At most `limit` and PAGE_ROWS rows from `offset` on; fewer where rows are wide."""
+        widest = min(kept.widest_row, TEXT_CHARS * len(kept.columns))
+        offset, limit = max(0, offset), max(1, min(limit, PAGE_ROWS, _PAGE_BYTES // max(1, widest)))
         sql = f"SELECT * FROM {kept.scan} LIMIT {limit} OFFSET {offset}"
         rows = tuple(tuple(json_value(value) for value in row) for row in self._stream(kept, sql))
         return QueryPage(kept.columns, rows, offset, kept.rows)

@@ -24,10 +24,10 @@ def json_value(value: Any) -> Json:
     """A value for a page; see `QueryPage`."""
     told = _json(value)
     if isinstance(told, str):
-        return _cut(told)
+        return cut(told)
     if isinstance(told, list | dict):
         text = json.dumps(told, ensure_ascii=False)
-        return told if len(text) <= TEXT_CHARS else _cut(text)
+        return told if len(text) <= TEXT_CHARS else cut(text)
     return told
 
 
@@ -74,5 +74,6 @@ def _text(value: Decimal | datetime | date | timedelta | bytes | Any) -> str:
     return str(value)
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text of a length that a page can show."""
     return text if len(text) <= TEXT_CHARS else text[:TEXT_CHARS] + CUT

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from lakehead.asking import open_sandbox
 from lakehead.console.address import LOCK_FILE
 from lakehead.console.answers import Kept, Reader
+from lakehead.console.cells import cut
 from lakehead.console.charts import chart
 from lakehead.console.history import History
 from lakehead.errors import Busy, LakeheadError, NotFound, QueryError
@@ -112,8 +113,8 @@ class QueryDesk:
                 raise Busy("queries are no longer taken: the console is closing")
             if sum(one.state.running for one in self._queries.values()) >= self._most:
                 raise Busy(f"{self._most} queries run or wait already", hint="Cancel one, or wait for one to end.")
-            self._queries[id] = query
             self._history.note(query.state)
+            self._queries[id] = query
             self._workers.submit(self._work, query)
         self._tell(query.state)
         return query.state
@@ -226,8 +227,7 @@ class QueryDesk:
         except Cancelled:
             ended = replace(query.state, status="CANCELLED")
         except LakeheadError as error:
-            where = dict(error.where)
-            ended = replace(query.state, status="FAILED", error=error.message, hint=error.hint, where=where)
+            ended = _failed(query.state, error)
         except Exception:
             log.exception("a query failed in an unexpected way")
             hint = "The log tells why."
@@ -258,8 +258,11 @@ class QueryDesk:
             query.running = None
             self._queries.move_to_end(state.id)
             self._make_room()
-            self._history.note(query.state)
             self._changed.notify_all()
+            try:
+                self._history.note(query.state)
+            except LakeheadError as error:
+                log.error("the end of a query cannot be noted: %s", error)
         self._tell(query.state)
 
     def _make_room(self) -> None:
@@ -335,6 +338,12 @@ def _size(path: Path) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise QueryError("the query's process left no proper answer")
     return found.st_size
+
+
+def _failed(state: QueryState, error: LakeheadError) -> QueryState:
+    """What went wrong; names in the SQL may make it as long as the SQL."""
+    where = {name: value for name, value in error.where.items() if name in ("line", "column")}
+    return replace(state, status="FAILED", error=cut(error.message), hint=cut(error.hint), where=where)
 
 
 def _succeeded(state: QueryState, answer: QueryAnswer, size: int) -> QueryState:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -44,6 +46,9 @@ ChooseFiles: TypeAlias = Callable[[Snapshot, Table], list[CatalogFile]]
 
 _ATTEMPTS = 6
 _RESULT = "result"
+_TOO_LONG = "the query took too long and was stopped"
+_FIXED_BYTES = 16
+"""What a value takes that is no text, at most."""
 
 
 class _Vanished(Exception):
@@ -254,25 +259,28 @@ def _materialise(connection: DuckDBPyConnection, sql: str, max_rows: int | None)
 def _measured(connection: DuckDBPyConnection, kinds: list[Type], bounds: Bounds) -> int:
     """The bytes of the widest row's texts. Raises QueryError where it, or the answer as a whole, has too many."""
     lengths = [_length(f"c{index}", kind) for index, kind in enumerate(kinds)]
-    sql = f"SELECT max(bytes), sum(bytes) FROM (SELECT {' + '.join(lengths)} AS bytes FROM {_RESULT})"
+    fixed = _FIXED_BYTES * lengths.count("")
+    texts = " + ".join(one for one in lengths if one) or "0"
+    sql = f"SELECT max(texts) + {fixed}, sum(texts) FROM (SELECT {texts} AS texts FROM {_RESULT})"
     widest, whole = (int(one or 0) for one in connection.execute(sql).fetchone() or (0, 0))
     if widest > bounds.row_bytes:
         hint = f"A row may have {bounds.row_bytes:,} bytes. Select fewer columns, or shorten texts by substr()."
         raise QueryError(f"a row of the answer has {widest:,} bytes", hint=hint)
     if whole > bounds.answer_bytes:
         hint = f"It may have {bounds.answer_bytes:,} bytes. Select fewer columns or rows, or aggregate."
-        raise QueryError(f"the answer has {whole:,} bytes", hint=hint)
+        raise QueryError(f"the answer has {whole:,} bytes of text", hint=hint)
     return widest
 
 
 def _length(column: str, kind: Type) -> str:
+    """SQL for the bytes of a text; nothing for what is none."""
     if kind.name == "varbinary":
         return f"coalesce(octet_length({column}), 0)"
     if kind.duckdb == "VARCHAR":
         return f"coalesce(strlen({column}), 0)"
     if kind.name in ("array", "map", "row"):
         return f"coalesce(strlen(CAST({column} AS VARCHAR)), 0)"
-    return "16"
+    return ""
 
 
 @contextmanager
@@ -323,19 +331,21 @@ def _explained(limit: _TimeLimit) -> Iterator[None]:
     try:
         yield
     except duckdb.InterruptException as error:
-        raise QueryError("the query took too long and was stopped", hint="Select fewer partitions.") from error
+        raise QueryError(_TOO_LONG, hint="Select fewer partitions.") from error
     except duckdb.OutOfMemoryException as error:
         raise QueryError(
             "the query needs more memory than it may have", hint="Select less, or group by less."
         ) from error
     except duckdb.IOException as error:
+        if os.strerror(errno.EFBIG) in str(error):
+            raise QueryError("the query needs more room on the disk than it may have", hint="Select less.") from error
         raise StorageUnavailable(f"a file of the query cannot be read: {_said(error)}") from error
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
         log.error("a query cannot be run by DuckDB: %s", error)
         raise UnsupportedSql(f"the embedded engine cannot run this query: {_said(error)}") from error
     except duckdb.Error as error:
         if limit.expired:
-            raise QueryError("the query took too long and was stopped") from error
+            raise QueryError(_TOO_LONG, hint="Select fewer partitions.") from error
         raise QueryError(_said(error)) from error
 
 
@@ -345,4 +355,4 @@ def _said(error: Exception) -> str:
     text = re.sub(r"^(?:[A-Z][A-Za-z]*(?: [A-Za-z]+)* Error: )+", "", text).split("\n")[0]
     if text.startswith("Division by zero"):
         return "Division by zero"
-    return re.sub(r"\s*You might want to .*$", "", text)
+    return re.sub(r"\s*(?:You might want to|Use \"SET) .*$", "", text)

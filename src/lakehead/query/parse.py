@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_SQL = 262_144  # Athena's limit of a query string: Service Quotas, "query string length"
 _MAX_DEPTH = 150
+_MAX_DIGITS = 1_000  # of a number; none that a type can hold is longer
 _SPECIAL_SYNTAX = ("CAST", "TRY_CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "LISTAGG")
 _NAME = r"""(?:["`]?\w+["`]?\.)?["`]?(\w+)["`]?"""
 _SHOW = re.compile(r"show\s+(tables|databases|schemas)(?:\s+(?:in|from)\s+\S+)?", re.IGNORECASE)
@@ -72,6 +73,7 @@ def _parse_show(sql: str) -> Show | None:
 
 
 def _statements(sql: str) -> list[exp.Expr]:
+    from sqlglot import TokenType
     from sqlglot.errors import ParseError, TokenError
 
     dialect = _dialect()
@@ -79,6 +81,8 @@ def _statements(sql: str) -> list[exp.Expr]:
         tokens = dialect.tokenize(sql)
         if _depth(tokens) > _MAX_DEPTH:
             raise QueryError(f"the SQL is nested deeper than {_MAX_DEPTH} brackets")
+        if any(token.token_type == TokenType.NUMBER and len(token.text) > _MAX_DIGITS for token in tokens):
+            raise QueryError(f"a number in the SQL has more than {_MAX_DIGITS} digits")
         return [one for one in dialect.parser().parse(tokens, sql) if one is not None]
     except ParseError as error:
         first = error.errors[0] if error.errors else {}

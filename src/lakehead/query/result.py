@@ -22,6 +22,19 @@ _ROW_GROUP = 20_480
 _PARQUET = f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
 """Row groups are small enough that one page of an answer is read in milliseconds."""
 
+_INTERVAL_TEXTS = {
+    "interval day to second": (
+        "printf('%s%d %02d:%02d:%02d.%03d', CASE WHEN epoch_ms({c}) < 0 THEN '-' ELSE '' END,"
+        " abs(epoch_ms({c})) // 86400000, abs(epoch_ms({c})) // 3600000 % 24, abs(epoch_ms({c})) // 60000 % 60,"
+        " abs(epoch_ms({c})) // 1000 % 60, abs(epoch_ms({c})) % 1000)"
+    ),
+    "interval year to month": (
+        "printf('%s%d-%d', CASE WHEN {c} < INTERVAL 0 MONTH THEN '-' ELSE '' END,"
+        " abs(datepart('year', {c})), abs(datepart('month', {c})))"
+    ),
+}
+"""An interval as Athena writes it, `1 02:00:00.000` and `0-3`: Parquet holds no negative ones."""
+
 Row = tuple[Any, ...]
 
 
@@ -96,8 +109,11 @@ class Answer:
 
     def write_parquet(self, path: Path, names: list[str]) -> None:
         """Write the rows, and move the file to its place when it is whole."""
-        named = zip(self._selected(), unique_names(names), strict=True)
-        selected = ", ".join(f"{sql} AS {name_sql(name)}" for sql, name in named)
+        texts = [_INTERVAL_TEXTS.get(kind.name, "").format(c=f"c{index}") for index, kind in enumerate(self._kinds)]
+        columns = (text or sql for text, sql in zip(texts, self._selected(), strict=True))
+        selected = ", ".join(
+            f"{sql} AS {name_sql(name)}" for sql, name in zip(columns, unique_names(names), strict=True)
+        )
         target = self._folder / "result.parquet"
         rows = f"SELECT {selected} FROM {self._table} LIMIT {self._count}"
         self._connection.execute(f"COPY ({rows}) TO {text_sql(str(target))} {_PARQUET}")

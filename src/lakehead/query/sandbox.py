@@ -33,6 +33,8 @@ COMMAND = (sys.executable, "-P", "-m", "lakehead.query.child")
 GRACE_SECONDS = 1.0
 """How much longer than its time a query may take to stop by itself, which tells it better."""
 
+_IMPROPER = "the query's process gave no proper answer"
+_LONGER = "Select fewer partitions, or give it longer: query_seconds in lakehead.toml."
 _ANSWER_BYTES = 16 << 20
 _TOLD_BYTES = 64 << 10
 _CHUNK = 1 << 16
@@ -87,20 +89,17 @@ class Running:
         Raises Cancelled, what the engine raised, and QueryError where the process had to be killed or broke down.
         """
         try:
-            self._child.send(json.dumps(self._job.to_json()).encode() + b"\n")
-            line = self._child.receive(self._deadline)
+            line = self._child.exchange(json.dumps(self._job.to_json()).encode() + b"\n", self._deadline)
         except TimeoutError:
             self._child.kill()
-            raise QueryError(
-                "the query took too long and was stopped",
-                hint="Select fewer partitions, or give it longer: query_seconds in lakehead.toml.",
-                seconds=self._job.limits.seconds,
-            ) from None
+            raise QueryError("the query took too long and was stopped", hint=_LONGER) from None
         finally:
             code, told = self._child.end()
         if self._cancelled:
             raise Cancelled
-        return _read(line) if line.endswith(b"\n") else _broken_down(code, told)
+        if not line.endswith(b"\n"):
+            raise _broken_down(code, told)
+        return _read(line)
 
 
 def _read(line: bytes) -> QueryAnswer:
@@ -111,7 +110,7 @@ def _read(line: bytes) -> QueryAnswer:
             return QueryAnswer.from_json(told["answer"])
         error = _told_error(told["error"])
     except (ValueError, KeyError, TypeError, RecursionError) as fault:
-        raise QueryError("the query's process gave no proper answer") from fault
+        raise QueryError(_IMPROPER) from fault
     raise error
 
 
@@ -123,16 +122,18 @@ def _told_error(told: Any) -> LakeheadError:
     return kind(str(told["message"]), hint=str(told["hint"]), **where)
 
 
-def _broken_down(code: int, told: str) -> QueryAnswer:
+def _broken_down(code: int | None, told: str) -> QueryError:
     """Explain a process that ended without an answer."""
     log.error("a query's process ended with %s without an answer", code, extra={"told": told})
+    if code is None:
+        return QueryError(_IMPROPER)
     if code == -signal.SIGKILL or "MemoryError" in told or "bad_alloc" in told:
-        raise QueryError("the query needs more memory than it may have", hint="Select less, or group by less.")
+        return QueryError("the query needs more memory than it may have", hint="Select less, or group by less.")
     if code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS):
-        raise QueryError("the query exhausted its process, which broke down", hint="Make the query simpler.")
+        return QueryError("the query exhausted its process, which broke down", hint="Make the query simpler.")
     if code == -signal.SIGXCPU:
-        raise QueryError("the query took too long and was stopped")
-    raise QueryError("the query's process failed", hint="The log tells why.", code=code)
+        return QueryError("the query took too long and was stopped", hint=_LONGER)
+    return QueryError("the query's process failed", hint="The log tells why.", code=code)
 
 
 class _Child:
@@ -159,26 +160,30 @@ class _Child:
         with self._guard:
             return self._process.poll() is None
 
-    def send(self, line: bytes) -> None:
-        """A process that has ended already is told by `receive`."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
+    def exchange(self, line: bytes, deadline: float) -> bytes:
+        """Send a line, and return what comes back up to the process's end. Neither side can make the other wait.
 
-    def receive(self, deadline: float) -> bytes:
-        """What it writes, up to its end. Raises TimeoutError at the deadline (of `time.monotonic`)."""
-        assert self._process.stdout is not None
-        found = bytearray()
+        Raises TimeoutError at the deadline (of `time.monotonic`).
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        stdin, stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(stdin, False)
+        left, found = memoryview(line), bytearray()
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(stdin, selectors.EVENT_WRITE)
+            selector.register(stdout, selectors.EVENT_READ)
             while len(found) <= _ANSWER_BYTES:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
+                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                if not ready:
                     raise TimeoutError
-                chunk = os.read(self._process.stdout.fileno(), _CHUNK)
-                if not chunk:
-                    return bytes(found)
-                found += chunk
+                for key, _ in ready:
+                    if key.fd == stdout:
+                        chunk = os.read(stdout, _CHUNK)
+                        if not chunk:
+                            return bytes(found)
+                        found += chunk
+                    elif not (left := _rest(stdin, left)):
+                        selector.unregister(stdin)
         return b""
 
     def kill(self) -> None:
@@ -189,9 +194,12 @@ class _Child:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
 
-    def end(self) -> tuple[int, str]:
-        """Make sure that it is gone. Returns its exit code, negative for a signal, and what it told on stderr."""
-        told = self._last_words(time.monotonic() + GRACE_SECONDS)
+    def end(self) -> tuple[int | None, str]:
+        """Make sure that it is gone. Returns its exit code and what it told on stderr.
+
+        The code is negative for a signal, None where it did not end by itself.
+        """
+        told, ended = self._last_words(time.monotonic() + GRACE_SECONDS)
         self.kill()
         with self._guard:
             code = self._process.wait()
@@ -199,10 +207,10 @@ class _Child:
             assert stream is not None
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
-        return code, told
+        return code if ended else None, told
 
-    def _last_words(self, deadline: float) -> str:
-        """The end of stderr, which ends when the process does."""
+    def _last_words(self, deadline: float) -> tuple[str, bool]:
+        """The end of stderr, and whether there will be no more, because the process has ended."""
         assert self._process.stderr is not None
         found = b""
         with selectors.DefaultSelector() as selector:
@@ -210,9 +218,17 @@ class _Child:
             while selector.select(max(0.0, deadline - time.monotonic())):
                 chunk = os.read(self._process.stderr.fileno(), _CHUNK)
                 if not chunk:
-                    break
+                    return found.decode(errors="replace"), True
                 found = (found + chunk)[-_TOLD_BYTES:]
-        return found.decode(errors="replace")
+        return found.decode(errors="replace"), False
+
+
+def _rest(descriptor: int, line: memoryview) -> memoryview:
+    """Write some of it. Returns what is left; nothing where nobody reads it any more, which its end tells better."""
+    try:
+        return line[os.write(descriptor, line[:_CHUNK]) :]
+    except BrokenPipeError:
+        return line[:0]
 
 
 class _Starter:

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lakehead.errors import LakeheadError
+from lakehead.errors import QueryError
 from lakehead.query import landlock
-from lakehead.query.job import QueryJob
+from lakehead.query.job import Limits, QueryJob
 
 ALLOCATOR = {"MALLOC_ARENA_MAX": "2"}
 """Without it every thread of DuckDB reserves 72 MiB of addresses, and a limit of addresses limits nothing else."""
@@ -40,10 +40,6 @@ _NETWORK = (
 )
 
 _SET_PARENT_DEATH_SIGNAL, _SET_NO_NEW_PRIVILEGES = 1, 38
-
-
-class WallError(LakeheadError):
-    """A wall that should stand does not. Nothing is run then."""
 
 
 def environment(variables: Mapping[str, str], *, remote: bool) -> dict[str, str]:
@@ -73,20 +69,28 @@ def address_bytes(memory: str, threads: int) -> int:
     return memory_bytes(memory) + BESIDE_BYTES + threads * THREAD_BYTES
 
 
+def file_bytes(limits: Limits) -> int:
+    """How big a file may get."""
+    return limits.answer_bytes + limits.spill_bytes
+
+
 def confine(job: QueryJob) -> int:
     """Raise the walls around this process. Returns the ABI of Landlock that holds, 0 where the kernel has none.
 
-    Raises WallError where Landlock is there but does not hold, OSError where a limit is refused.
+    Raises QueryError where a wall cannot be raised, or does not hold.
     """
-    os.chdir(job.folder)
-    _limit_resources(job)
-    if sys.platform == "linux":
-        _prctl(_SET_NO_NEW_PRIVILEGES, 1)
-    version = landlock.abi()
-    if version:
-        write = [Path(job.folder), *([Path(job.ground.cache_dir)] if job.ground.remote else ())]
-        landlock.restrict(read=_readable(job), write=write, network=job.ground.remote)
-        _prove_confined()
+    try:
+        os.chdir(job.folder)
+        _limit_resources(job)
+        if sys.platform == "linux":
+            _prctl(_SET_NO_NEW_PRIVILEGES, 1)
+        version = landlock.abi()
+        if version:
+            write = [Path(job.folder), *([Path(job.ground.cache_dir)] if job.ground.remote else ())]
+            landlock.restrict(read=_readable(job), write=write, network=job.ground.remote)
+            _prove_confined()
+    except OSError as error:
+        raise QueryError(f"the query was not run, for its process cannot be confined: {error}") from error
     return version
 
 
@@ -99,7 +103,8 @@ def _limit_resources(job: QueryJob) -> None:
         _limit(resource.RLIMIT_AS, address_bytes(limits.memory, limits.threads))
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
-    _limit(resource.RLIMIT_FSIZE, max(limits.answer_bytes, limits.spill_bytes))
+    # DuckDB keeps to its own limit of what it puts aside, and tells that better.
+    _limit(resource.RLIMIT_FSIZE, file_bytes(limits))
     # The parent kills long before; this is for the case that it cannot.
     _limit(resource.RLIMIT_CPU, int(limits.seconds * limits.threads) + _CPU_SLACK_SECONDS)
 
@@ -128,7 +133,7 @@ def _prove_confined() -> None:
         os.scandir("/").close()
     except PermissionError:
         return
-    raise WallError("Landlock does not hold: a query's process can still read every file")
+    raise QueryError("the query was not run, for Landlock does not hold: its process could read every file")
 
 
 def _prctl(option: int, value: int) -> None:
