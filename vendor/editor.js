@@ -11,12 +11,12 @@ import { tags } from "@lezer/highlight";
 // Athena speaks Trino's SQL: double quotes name things, and there are no backslash escapes.
 const athena = SQLDialect.define({
   keywords:
-    "all and any as asc at between by case cast cross cube current_date current_time current_timestamp current_row day desc " +
+    "all and any as asc at between by case cast cross cube current_date current_time current_timestamp current_row desc " +
     "describe distinct else end escape except exists explain extract false fetch filter first following for from full group " +
-    "grouping having hour if in inner intersect interval is join last lateral left like limit minute month natural next not " +
+    "grouping having if in inner intersect interval is join last lateral left like limit natural next not " +
     "null nulls offset on or order ordinality outer over partition partitions preceding range recursive right rollup row rows " +
-    "second select sets show some tables table then ties time to true try_cast unbounded union unnest using values when where " +
-    "window with within year zone columns",
+    "select sets show some tables table then ties to true try_cast unbounded union unnest using values when where " +
+    "window with within columns",
   types:
     "array bigint binary boolean char date decimal double float int integer json map real row smallint string timestamp tinyint " +
     "varbinary varchar",

@@ -85,7 +85,7 @@ export function draw(host, data) {
     const ink = colour(TONES[tone] ?? "accent");
     const shape = bars
       ? { fill: ink, paths: uPlot.paths.bars({ size: [0.78, 48], radius: 0.12 }), points: { show: false } }
-      : { paths: uPlot.paths.linear(), points: { show: data.x.length < 80, size: 5, fill: ink }, spanGaps: true, width: 1.75 };
+      : { paths: uPlot.paths.linear(), points: { show: data.x.length < 30, size: 5, fill: ink }, spanGaps: true, width: 1.75 };
     return { label: name, stroke: ink, width: 0, ...shape };
   };
   const place = data.from === undefined ? {} : { range: () => [data.from, data.to] };
