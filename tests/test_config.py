@@ -121,6 +121,17 @@ def test_what_is_wrong_is_told_with_line_and_the_nearest_name(
         ("storage_path", '""', "a path"),
         ("storage_path", '"a\\u0000b"', "without control characters"),
         ("log_level", '"loud"', '"debug"'),
+        ("console", '"perhaps"', "true or false"),
+        ("console", "1", "true or false"),
+        ("console_host", '"127.0.0.1:8470"', "without a port"),
+        ("console_host", '"http://a"', "a host such as"),
+        ("console_host", '""', "a host such as"),
+        ("console_port", "65536", "a whole number from 0 to 65,535"),
+        ("console_hosts", '"a b"', "host names separated by commas"),
+        ("console_hosts", '"a,,b"', "host names separated by commas"),
+        ("console_hosts", '"https://a"', "host names separated by commas"),
+        ("console_hosts", '"*"', "host names separated by commas"),
+        ("upload_bytes", "0", "a whole number from 1"),
     ],
 )
 def test_a_wrong_value_says_what_was_expected_and_received(
@@ -281,3 +292,12 @@ def test_what_aws_runs_has_its_objects_in_s3(tmp_path: Path) -> None:
     assert "needs storage" in error.message and "[env.dev]" in error.hint
     config = load_config(lake(tmp_path, LEAST + 'runtime = "aws"\nstorage = "s3"\n'), environ={})
     assert (config.runtime, config.storage) == ("aws", "s3")
+
+
+def test_hosts_of_the_console(tmp_path: Path) -> None:
+    text = LEAST + 'console_host = "FD00::1"\nconsole_hosts = " Lake.example.com , [::1]:8443,a:1"\n'
+    config = load_config(lake(tmp_path, text), environ={"LAKEHEAD_CONSOLE_TOKEN": "TRUE"})
+    assert (config.console_host, config.console_hosts) == ("fd00::1", "lake.example.com,[::1]:8443,a:1")
+    assert config.console_token is True
+    shown = {name: value for name, value, _ in explain(config)}
+    assert (shown["console"], shown["console_port"]) == ("true", "8470")

@@ -30,6 +30,18 @@ def test_a_link_opens_the_console_once_and_leads_on(site: Site, stranger: httpx.
     assert "lakehead console link" in other.text
 
 
+def test_looking_whether_a_link_leads_somewhere_does_not_use_it(site: Site, stranger: httpx.Client) -> None:
+    link = site.served.launch_url()
+    assert stranger.head(link).status_code == 200 and "set-cookie" not in stranger.head(link).headers
+    assert stranger.get(link).status_code == 200
+
+
+def test_a_used_link_leads_on_in_the_browser_that_used_it(site: Site, stranger: httpx.Client) -> None:
+    link = site.served.launch_url()
+    assert [stranger.get(link).status_code for _ in range(2)] == [200, 200]
+    assert httpx.get(link).status_code == 403
+
+
 @pytest.mark.parametrize("code", ["", "wrong", "%00", "%F0%9F%98%80", "a" * 9000, "%ED%A0%80"])
 def test_a_wrong_code_opens_nothing(site: Site, code: str) -> None:
     answer = httpx.get(f"{site.url}/launch?code={code}")

@@ -68,6 +68,14 @@ def test_a_wrong_cookie_opens_nothing(site: Site) -> None:
         assert answer.status_code == 403 and "lakehead console link" in answer.text
 
 
+@pytest.mark.parametrize("others", ['a="; {}', "{}; b=[]", "=; ;;; {}; ==", "{}; c=\\", "lakehead-1=x; {}"])
+def test_cookies_of_other_programs_do_not_lock_out(site: Site, others: str) -> None:
+    """Browsers send one host's cookies to all of its ports, odd ones too, and several of one name."""
+    own = f"{site.keys.cookie_name}={site.keys.cookie}"
+    for value in (own, f"{site.keys.cookie_name}=other; {own}", f"{own}; {site.keys.cookie_name}=other"):
+        assert httpx.get(f"{site.url}/", headers={"Cookie": others.format(value)}).status_code == 200
+
+
 def test_no_route_answers_a_foreign_host(every_place: list[tuple[str, str]], program: httpx.Client, site: Site) -> None:
     port = program.base_url.port
     for host in (f"evil.example:{port}", "evil.example", f"localhost.evil.example:{port}", "localhost:1", "", "[::1"):

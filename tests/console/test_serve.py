@@ -264,3 +264,25 @@ def test_a_token_that_was_removed_meanwhile(root: Path) -> None:
         (root / STATE / FILE).write_text("w" * 43)
         done = lakehead(root, "console", "link")
         assert done.returncode == 2 and "does not know the token" in done.stderr
+
+
+def test_what_a_killed_console_had_received_is_removed_by_the_next(root: Path) -> None:
+    raw = root / "data/sales-datalake-raw-dev"
+
+    def received() -> list[Path]:
+        return [Path(folder, name) for folder, _, names in os.walk(raw) for name in names if name == "half.csv"]
+
+    with up(root, "--console-port", "0") as running:
+        port = int(running.link().split(":")[2].split("/")[0])
+        token = lakehead(root, "console", "token").stdout.strip()
+        with socket.create_connection(("127.0.0.1", port)) as sender:
+            place = f"{API}/datasets/sales/orders/files/half.csv"
+            head = f"PUT {place} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+            sender.sendall(f"{head}Content-Length: 1000\r\n\r\nhalf".encode())
+            until(received)
+            running.process.kill()
+            running.process.wait(60)
+    assert received()
+    with up(root, "--console-port", "0") as running:
+        running.link()
+        assert not received() and running.end() == 0

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Any
 
 ENV_PREFIX = "LAKEHEAD_"
@@ -137,7 +138,12 @@ HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z]([0-9a-z.-]*[0-9a-z])?)(:[0-9]{1,5}
 def host(value: Any) -> str:
     """A name or an address of this machine, without a port. IPv6 as it is, `::1`."""
     name = value.lower() if isinstance(value, str) else ""
-    if not re.fullmatch(r"[0-9a-f:.]*:[0-9a-f:.]*", name) and (not HOST.fullmatch(name) or ":" in name):
+    if ":" in name:
+        try:
+            return str(IPv6Address(name))
+        except ValueError:
+            name = ""
+    if not HOST.fullmatch(name):
         raise Unfit("a host such as 127.0.0.1, without a port")
     return name
 

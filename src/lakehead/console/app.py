@@ -8,12 +8,13 @@ from contextlib import ExitStack, asynccontextmanager
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from lakehead.console import api, pages
+from lakehead.console.api.queries import PARQUET
 from lakehead.console.assets import Assets
 from lakehead.console.context import Console, console_of
 from lakehead.console.desk import QueryDesk
@@ -21,7 +22,7 @@ from lakehead.console.faults import EXPLAINED, on_error
 from lakehead.console.launch import COOKIE_SECONDS, Keys
 from lakehead.console.live import Hub, LiveId, live_route
 from lakehead.console.notice import USED, leading_to
-from lakehead.console.security import Access, Guard, allowed_hosts, own_path
+from lakehead.console.security import Access, Guard, allowed_hosts, has_cookie, own_path
 from lakehead.console.slots import Slots
 from lakehead.console.uploads import AT_A_TIME
 from lakehead.lake import Lake
@@ -29,6 +30,9 @@ from lakehead.results import Changed
 
 THREADS = 16
 """How many requests may wait for SQLite or the disk at a time; the others wait for them."""
+
+
+COMPRESSED_ALREADY = (*DEFAULT_EXCLUDED_CONTENT_TYPES, PARQUET)
 
 
 def create_app(lake: Lake, desk: QueryDesk, *, keys: Keys | None, port: int | None = None) -> Starlette:
@@ -58,7 +62,7 @@ def create_app(lake: Lake, desk: QueryDesk, *, keys: Keys | None, port: int | No
         middleware=[
             Middleware(Guard, access=access),
             Middleware(LiveId, hub=console.hub),
-            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=COMPRESSED_ALREADY),
         ],
         exception_handlers=dict.fromkeys(EXPLAINED, on_error),
         lifespan=lifespan,
@@ -82,7 +86,9 @@ def _launch(request: Request) -> Response:
     answer = HTMLResponse(leading_to(target))
     if keys is None:
         return answer
+    if request.method == "HEAD":  # of a program that only looks whether the link leads somewhere
+        return Response()
     if not keys.redeem(request.query_params.get("code", "")):
-        return HTMLResponse(USED, 403)
+        return answer if has_cookie(request, keys) else HTMLResponse(USED, 403)
     answer.set_cookie(keys.cookie_name, keys.cookie, max_age=COOKIE_SECONDS, path="/", httponly=True, samesite="strict")
     return answer

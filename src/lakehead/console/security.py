@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -95,8 +94,13 @@ class Guard:
             return
         try:
             await self.app(scope, receive, guarded)
+        except ClientDisconnect:
+            return
         except Exception:
             await self._fault(request, receive, guarded)
+        if request.method not in SAFE_METHODS:
+            asked = {"method": request.method, "path": scope["path"], "status": guarded.status}
+            log.info("a change was asked for in the console", extra=asked)
 
     def _refusal(self, request: Request) -> Response | None:
         if not _host_is_known(request.headers, self.access.hosts):
@@ -118,13 +122,13 @@ class Guard:
             return True
         if bearer is not None:
             return keys.knows_token(bearer)
-        return keys.knows_cookie(_cookies(request.headers).get(keys.cookie_name, ""))
+        return has_cookie(request, keys)
 
     async def _fault(self, request: Request, receive: Receive, send: _Sender) -> None:
         fault = secrets.token_hex(6)
         place = {"fault": fault, "method": request.method, "path": request.scope["path"]}
         log.exception("the console failed to answer", extra=place)
-        if not send.started:
+        if not send.status:
             told = Fault("Unexpected", "this is a fault in Lakehead", "The log has its details.", {"fault": fault})
             await answer(request, 500, told)(request.scope, receive, send)
 
@@ -134,16 +138,21 @@ class _Sender:
 
     def __init__(self, send: Send) -> None:
         self.send = send
-        self.started = False
+        self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
+            self.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
         await self.send(message)
+
+
+def has_cookie(request: Request, keys: Keys) -> bool:
+    """Whether the browser was let in before."""
+    return any(keys.knows_cookie(value) for value in _cookies(request.headers, keys.cookie_name))
 
 
 def own_path(target: str) -> str:
@@ -210,11 +219,10 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _cookies(headers: Headers) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for value in headers.getlist("cookie"):
-        try:
-            found |= {name: morsel.value for name, morsel in SimpleCookie(value).items()}
-        except CookieError:
-            continue
-    return found
+def _cookies(headers: Headers, name: str) -> Iterator[str]:
+    """Every value of a cookie: another program of this host may have set one of the same name, or one that is none."""
+    for header in headers.getlist("cookie"):
+        for part in header.split(";"):
+            key, _, value = part.partition("=")
+            if key.strip() == name:
+                yield value.strip()

@@ -18,6 +18,7 @@ from lakehead.console.app import create_app
 from lakehead.console.desk import QueryDesk
 from lakehead.console.launch import Keys, token_of
 from lakehead.console.security import is_every_address
+from lakehead.console.uploads import remove_leftovers
 from lakehead.errors import ConfigError
 from lakehead.lake import Lake
 
@@ -45,6 +46,7 @@ class ServedConsole:
             self.port: int = listening.getsockname()[1]
             self.keys = Keys(token_of(config.state_dir), self.port) if config.console_token else None
             desk = stack.enter_context(closing(QueryDesk(lake)))
+            remove_leftovers(lake)
             self.app = create_app(lake, desk, keys=self.keys, port=self.port)
             self._held = stack.pop_all()
         self.url = f"http://{_browsable(config.console_host)}:{self.port}"

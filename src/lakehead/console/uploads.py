@@ -7,12 +7,12 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from lakehead.console.context import Console
 from lakehead.console.faults import Refused
@@ -24,6 +24,7 @@ from lakehead.storage import layout
 from lakehead.storage.disk import create, explained
 from lakehead.storage.keys import check_key
 
+STAGING = "upload-"
 CHUNK = 1 << 20
 """Bytes that are gathered before they are written."""
 IDLE_SECONDS = 60.0
@@ -55,6 +56,13 @@ async def receive(
         return await run_in_threadpool(lake.land, path, dataset=dataset, ingest_date=day)
 
 
+def remove_leftovers(lake: Lake) -> None:
+    """Remove what a console that was killed had received of files. For the one console of a lake, as it begins."""
+    for path in lake.store.stale_staging(lake.config.raw_bucket, timedelta(0)):
+        if path.name.startswith(STAGING):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _check(lake: Lake, dataset: str, filename: str, day: date) -> None:
     dataset_named(lake.contracts, dataset)
     check_key(lake.config.raw_bucket, layout.raw_key(dataset, day, check_name(filename)))
@@ -62,7 +70,7 @@ def _check(lake: Lake, dataset: str, filename: str, day: date) -> None:
 
 @contextmanager
 def _staging(lake: Lake) -> Iterator[Path]:
-    folder = lake.store.staging_dir(lake.config.raw_bucket, f"upload-{uuid.uuid4().hex}")
+    folder = lake.store.staging_dir(lake.config.raw_bucket, STAGING + uuid.uuid4().hex)
     try:
         yield folder
     finally:
@@ -98,8 +106,6 @@ async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
             return await anext(chunks, None)
     except TimeoutError as error:
         raise Refused(408, "Timeout", f"nothing was sent for {IDLE_SECONDS:g} s") from error
-    except ClientDisconnect as error:
-        raise Refused(400, "Disconnected", "the sender went away") from error
 
 
 def _finish(stream: BinaryIO, rest: bytes) -> None:
