@@ -10,10 +10,10 @@ EMULATOR := .venv-emulator/.ready
 CHECKOV  := .venv-checkov/.ready
 AWS      := $(if $(shell command -v terraform),$(EMULATOR) $(CHECKOV))
 
-.PHONY: help setup demo test lint audit pytest pytest-lake pytest-aws sweep emulator verify-aws bench scale lock vendor screenshots clean
+.PHONY: help setup demo test lint audit pytest pytest-lake pytest-aws sweep emulator verify-aws bench bench-console scale lock vendor screenshots clean
 
 help:
-	@echo "make demo | test | lint | audit | sweep | emulator | verify-aws | bench | scale | lock | vendor | screenshots | clean"
+	@echo "make demo | test | lint | audit | sweep | emulator | verify-aws | bench | bench-console | scale | lock | vendor | screenshots | clean"
 
 setup: $(READY)
 
@@ -69,6 +69,10 @@ verify-aws: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# A lake of 100,000 executions, made in minutes and kept in a temporary folder (or ARGS='--lake DIR'): 4 GB.
+bench-console: $(READY)
+	$(BIN)/python -m benchmarks.console $(ARGS)
 
 # Half an hour: 5 GB and 5,000 partitions by both engines, within 4 GB of memory.
 scale: $(READY)

@@ -165,7 +165,8 @@ class DatasetSummary:
 class Overview:
     """A lake at a glance. The counts are those of the executions that ended within the last `window_seconds`.
 
-    `minutes` holds those of the window in which something ended, oldest first. `success_rate` is 0 to 1.
+    `minutes` holds those of the window in which something ended, oldest first; of a window longer than a day, ten of
+    them are told as one. `success_rate` is 0 to 1.
     `complete` is False while the executions of the window are still being read for the first time.
     """
 

@@ -70,6 +70,8 @@ def test_old_executions_are_forgotten_and_what_they_loaded_is_not(
         monkeypatch.setattr(lake.journal, "clock", lambda: clock() + timedelta(days=91))
         assert lake.ingest().found == 0
         assert lake.runs() == [] and len(rows(lake, ALL)) == 2
+        (summary,) = lake.datasets()
+        assert summary.loaded and run.ended and run.started < summary.loaded <= run.ended, "by the commit, now"
         with pytest.raises(ExecutionNotFound):
             lake.run(run.name)
         monkeypatch.setattr(lake.journal, "clock", clock)

@@ -253,6 +253,11 @@ class Snapshot:
         """The main tables whose next crawl is a full one, because the catalog has to learn more of every object."""
         return {row[0] for row in self._connection.execute("SELECT table_name FROM outdated")}
 
+    def newest_change(self, table: str) -> datetime | None:
+        """When the newest version of an object that the table shows was committed (or, in a raw table, landed)."""
+        row = self._connection.execute("SELECT max(changed_at) FROM objects WHERE table_name=?", (table,)).fetchone()
+        return None if row[0] is None else datetime.fromisoformat(row[0])
+
     def newest_file(self, table: str) -> CatalogFile | None:
         """A file with rows of one of the newest objects of a table; of any, where the newest have none."""
         newest = (

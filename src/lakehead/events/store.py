@@ -259,7 +259,11 @@ class EventStore:
             "bucket": ("e.bucket = :bucket", bucket),
             "dataset": ("e.dataset = :dataset", dataset),
             "key": ("e.key = :key", key),
-            "prefix": ("substr(e.key, 1, length(:prefix)) = :prefix", prefix),
+            # The first two conditions walk an index, the third one decides.
+            "prefix": (
+                "e.key >= :prefix AND e.key < :prefix || char(1114111) AND substr(e.key, 1, length(:prefix)) = :prefix",
+                prefix,
+            ),
             "since": ("e.time >= :since", since and iso(since)),
             "until": ("e.time < :until", until and iso(until)),
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 from lakehead.catalog import Catalog, Table
@@ -23,32 +22,34 @@ def dataset_summaries(
     """Every dataset in brief, by name."""
     with catalog.snapshot() as seen:
         tables = {table.name: table for table in seen.tables()}
+        committed = {name: seen.newest_change(contract.processed_table) for name, contract in contracts.items()}
     waiting = events.waiting()
     return [
-        _summary(contracts[name], tables, events.landed(name), waiting.get(name, 0), journal)
+        DatasetSummary(
+            name=name,
+            title=contracts[name].name,
+            processed_table=contracts[name].processed_table,
+            quarantine_table=contracts[name].quarantine_table,
+            **_counts(tables.get(contracts[name].processed_table)),
+            rows_quarantined=_rows(tables.get(contracts[name].quarantine_table)),
+            landed=events.landed(name),
+            # Executions are forgotten some day; what they committed is not.
+            loaded=journal.newest_end("SUCCEEDED", "dataset", name) or committed[name],
+            waiting=waiting.get(name, 0),
+            running=journal.count(RUNNING, labels={"dataset": name}),
+        )
         for name in sorted(contracts)
     ]
 
 
-def _summary(
-    contract: Contract, tables: Mapping[str, Table], landed: datetime | None, waiting: int, journal: Journal
-) -> DatasetSummary:
-    processed, quarantine = tables.get(contract.processed_table), tables.get(contract.quarantine_table)
-    return DatasetSummary(
-        name=contract.dataset,
-        title=contract.name,
-        processed_table=contract.processed_table,
-        quarantine_table=contract.quarantine_table,
-        rows=(processed.rows or 0) if processed else 0,
-        files=processed.files if processed else 0,
-        bytes=processed.bytes if processed else 0,
-        partitions=processed.partitions if processed else 0,
-        rows_quarantined=(quarantine.rows or 0) if quarantine else 0,
-        landed=landed,
-        loaded=journal.newest_end("SUCCEEDED", "dataset", contract.dataset),
-        waiting=waiting,
-        running=journal.count(RUNNING, labels={"dataset": contract.dataset}),
-    )
+def _counts(table: Table | None) -> dict[str, int]:
+    if table is None:
+        return {}
+    return {"rows": _rows(table), "files": table.files, "bytes": table.bytes, "partitions": table.partitions}
+
+
+def _rows(table: Table | None) -> int:
+    return (table.rows or 0) if table else 0
 
 
 def dataset_detail(contract: Contract, summary: DatasetSummary, contracts: Path) -> DatasetDetail:

@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, groupby, islice
 
 from lakehead.inspection.runs import run_summary
 from lakehead.results import DatasetSummary, NotificationSummary, Overview, RunSummary, WorkMinute
 from lakehead.workflow import queries
 from lakehead.workflow.journal import Journal
-from lakehead.workflow.queries import Ended
+from lakehead.workflow.queries import Ended, Place
 
 LONGEST_WINDOW = timedelta(days=7)
 OVERLAP = timedelta(seconds=60)
@@ -24,8 +24,11 @@ PATIENCE_SECONDS = 0.03
 """How long one look reads; what is left is for the next one."""
 SCAN, CHUNK = 20_000, 500
 """How many ends are found, and how many executions are read, at a time."""
+FINE_WINDOW = timedelta(days=1)
+"""Of a longer window ten minutes are told together."""
 _COUNTED = ("rows_committed", "rows_quarantined")
-_MINUTE, _TICK = timedelta(minutes=1), timedelta(microseconds=1)
+_COUNTS = ("succeeded", "failed", *_COUNTED)
+_MINUTE = timedelta(minutes=1)
 _FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
@@ -64,7 +67,7 @@ class Ends:
         self._minutes: dict[datetime, _Minute] = {}
         self._known: dict[int, datetime] = {}
         self._unread: dict[int, datetime] = {}
-        self._found: tuple[datetime, datetime] | None = None
+        self._found: tuple[Place, Place] | None = None
 
     def now(self) -> datetime:
         """The time by the journal's clock."""
@@ -83,35 +86,34 @@ class Ends:
         """Read on, and return whether all from `start` on was read."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         with self._journal.database.read() as connection:
-            first, last = self._found or (now, now)
+            first, last = self._found or ((now, 0), (now, 0))
             last = self._find_newer(connection, last)
-            if first > start:
-                # Up to the oldest one found, itself included: others may have ended with it.
-                older = queries.ends(connection, start, first + _TICK, SCAN, newest_first=True)
+            if first[0] > start:
+                older = queries.older_ends(connection, first, start, SCAN)
                 self._note(older)
-                first = start if len(older) < SCAN else older[-1][1]
+                first = (start, 0) if len(older) < SCAN else older[-1]
             self._found = first, last
             for number in queries.redriven(connection):
                 self._drop(number)
-            while self._unread and time.monotonic() < deadline:
+            while self._unread:
                 numbers = list(islice(self._unread, CHUNK))
                 self._take(queries.ended(connection, numbers, _COUNTED))
                 for number in numbers:
                     del self._unread[number]
-        return first <= start and not any(ended >= start for ended in self._unread.values())
+                if time.monotonic() >= deadline:
+                    break
+        return first[0] <= start and not any(ended >= start for ended in self._unread.values())
 
-    def _find_newer(self, connection: sqlite3.Connection, last: datetime) -> datetime:
+    def _find_newer(self, connection: sqlite3.Connection, last: Place) -> Place:
         """Find what ended since, and return the newest end that was found."""
-        since = last - OVERLAP
-        while True:
-            newer = queries.ends(connection, since, None, SCAN, newest_first=False)
+        after = last[0] - OVERLAP, 0
+        while newer := queries.newer_ends(connection, after, SCAN):
             self._note(newer)
-            if len(newer) < SCAN or newer[-1][1] == since:
-                return max([last, *(ended for _, ended in newer[-1:])])
-            since = newer[-1][1]
+            after = newer[-1]
+        return max(last, after)
 
-    def _note(self, found: Iterable[tuple[int, datetime]]) -> None:
-        for number, ended in found:
+    def _note(self, found: Iterable[Place]) -> None:
+        for ended, number in found:
             if self._known.get(number) != ended:
                 self._unread[number] = ended
 
@@ -134,22 +136,21 @@ class Ends:
             for number in self._minutes.pop(moment).ended:
                 del self._known[number]
         if self._found is not None:
-            self._found = max(self._found[0], before), self._found[1]
+            self._found = max(self._found[0], (before, 0)), self._found[1]
 
     def _told(self, start: datetime, complete: bool) -> WorkDone:
-        minutes: list[WorkMinute] = []
-        seconds: list[float] = []
+        told: list[tuple[WorkMinute, Sequence[float]]] = []
         for moment in sorted(moment for moment in self._minutes if moment + _MINUTE > start):
             minute = self._minutes[moment]
             if moment < start:
                 minute = _Minute({n: one for n, one in minute.ended.items() if one.ended >= start})
-            if minute.told is None:
-                _tell(minute, moment)
-            if minute.ended and minute.told is not None:
-                minutes.append(minute.told)
-                seconds += minute.seconds
-        seconds.sort()
-        return WorkDone(tuple(minutes), _share(seconds, 0.5), _share(seconds, 0.95), complete)
+            if minute.ended:
+                told.append((minute.told or _tell(minute, moment), minute.seconds))
+        seconds = sorted(chain.from_iterable(its for _, its in told))
+        if start < self.now() - FINE_WINDOW:
+            told = [_joined(moment, list(group)) for moment, group in groupby(told, _ten_minutes)]
+        minutes = tuple(minute for minute, _ in told)
+        return WorkDone(minutes, _share(seconds, 0.5), _share(seconds, 0.95), complete)
 
 
 def overview(
@@ -188,7 +189,7 @@ def newest_failures(journal: Journal, limit: int) -> list[RunSummary]:
     return sorted(found, key=lambda run: run.ended or run.started, reverse=True)[:limit]
 
 
-def _tell(minute: _Minute, moment: datetime) -> None:
+def _tell(minute: _Minute, moment: datetime) -> WorkMinute:
     succeeded = [one for one in minute.ended.values() if one.status == "SUCCEEDED"]
     minute.seconds = sorted((one.ended - one.started).total_seconds() for one in succeeded)
     committed, quarantined = (sum(_count(one.outputs[n]) for one in succeeded) for n in range(len(_COUNTED)))
@@ -201,6 +202,19 @@ def _tell(minute: _Minute, moment: datetime) -> None:
         _share(minute.seconds, 0.5),
         _share(minute.seconds, 0.95),
     )
+    return minute.told
+
+
+def _ten_minutes(told: tuple[WorkMinute, Sequence[float]]) -> datetime:
+    moment = told[0].minute
+    return moment - moment.minute % 10 * _MINUTE
+
+
+def _joined(moment: datetime, told: list[tuple[WorkMinute, Sequence[float]]]) -> tuple[WorkMinute, Sequence[float]]:
+    seconds = sorted(chain.from_iterable(its for _, its in told))
+    counts = {name: sum(getattr(minute, name) for minute, _ in told) for name in _COUNTS}
+    whole = WorkMinute(moment, **counts, p50_seconds=_share(seconds, 0.5), p95_seconds=_share(seconds, 0.95))
+    return whole, seconds
 
 
 def _count(value: object) -> int:

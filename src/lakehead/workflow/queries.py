@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
+from typing import TypeAlias
 
 from lakehead.errors import ExecutionNotFound
 from lakehead.model import Json
@@ -163,17 +164,28 @@ class Ended:
     outputs: tuple[Json, ...]
 
 
-def ends(
-    connection: sqlite3.Connection, since: datetime, until: datetime | None, limit: int, *, newest_first: bool
-) -> list[tuple[int, datetime]]:
-    """The numbers of executions that ended in a span of time, with their ends: read from an index alone.
+Place: TypeAlias = tuple[datetime, int]
+"""When an execution ended, and its number: a place in the order of ends."""
 
-    `since` is included, `until` is not.
-    """
-    last = micros(until) if until is not None else 1 << 62
-    order = "DESC" if newest_first else "ASC"
-    sql = f"SELECT number, ended FROM executions WHERE ended >= ? AND ended < ? ORDER BY ended {order} LIMIT ?"
-    return [(number, moment(ended)) for number, ended in connection.execute(sql, (micros(since), last, limit))]
+
+def newer_ends(connection: sqlite3.Connection, after: Place, limit: int) -> list[Place]:
+    """The executions that ended after a place, oldest end first: read from an index alone."""
+    ended, number = micros(after[0]), after[1]
+    sql = (
+        "SELECT ended, number FROM executions WHERE ended >= ? AND (ended, number) > (?, ?)"
+        " ORDER BY ended, number LIMIT ?"
+    )
+    return [(moment(row[0]), row[1]) for row in connection.execute(sql, (ended, ended, number, limit))]
+
+
+def older_ends(connection: sqlite3.Connection, before: Place, since: datetime, limit: int) -> list[Place]:
+    """The executions that ended from `since` on and before a place, newest end first: read from an index alone."""
+    sql = (
+        "SELECT ended, number FROM executions WHERE ended >= ? AND (ended, number) < (?, ?)"
+        " ORDER BY ended DESC, number DESC LIMIT ?"
+    )
+    rows = connection.execute(sql, (micros(since), micros(before[0]), before[1], limit))
+    return [(moment(row[0]), row[1]) for row in rows]
 
 
 def ended(connection: sqlite3.Connection, numbers: Sequence[int], outputs: Sequence[str]) -> list[Ended]:
