@@ -42,13 +42,8 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 
     Another connection must hold the file open meanwhile: it keeps the WAL and its index there.
     """
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode=ro",
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    address = f"file:{quote(str(path))}?mode=ro&readonly_shm=1"
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA query_only=ON")
     except BaseException:

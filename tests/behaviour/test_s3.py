@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
@@ -10,11 +11,13 @@ from support.lakedir import LakeDir, rows
 from support.stores import s3_address
 
 from lakehead.config import load_config
+from lakehead.console.desk import QueryDesk
 from lakehead.lake import Lake
 
 __all__ = ["s3_address"]
 
 HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
+SECONDS = 60.0
 ALL = "SELECT order_id, total_amount FROM processed_orders ORDER BY order_id"
 
 
@@ -45,3 +48,16 @@ def test_a_lake_on_s3_loads_rewrites_and_answers(
         assert rows(lake, ALL) == [(1, Decimal("1500.00"))]
         assert lake.quarantine_rows() == []
         assert lake.verify().ok
+        ask_at_the_desk(lake)
+
+
+def ask_at_the_desk(lake: Lake) -> None:
+    """A process that may read no file but its own has the credentials of its parent, and downloads to the cache."""
+    for file in (lake.config.state_dir / "cache").rglob("*.parquet"):
+        file.unlink()
+    with closing(QueryDesk(lake)) as desk:
+        state = desk.wait(desk.submit(ALL).id, SECONDS)
+        assert (state.status, state.files) == ("SUCCEEDED", 1), state
+        assert desk.page(state.id).rows == ((1, "1500.00"),)
+        refused = desk.wait(desk.submit("SELECT * FROM read_text('/etc/passwd')").id, SECONDS)
+        assert refused.status == "FAILED"

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehead.catalog import Catalog, ColumnType
+from lakehead.catalog import Catalog, CatalogReader, ColumnType
 from lakehead.catalog.changes import Changes, FoundFile, FoundObject, TableSpec, apply_changes, partition_values
 from lakehead.catalog.schema import MIGRATIONS
 from lakehead.errors import ConfigError, StorageUnavailable, TableNotFound
@@ -240,3 +241,40 @@ def test_whatever_the_order_the_tables_follow_from_the_objects(
     assert state(step_by_step) == state(at_once)
     step_by_step.close()
     at_once.close()
+
+
+def test_a_reader_sees_what_is_committed_and_writes_nothing(catalog: Catalog) -> None:
+    reader = CatalogReader(catalog.path, database="lake_dev")
+    apply(catalog, found("a", ("01", 3)))
+    assert (reader.table("t"), reader.files("t")) == (catalog.table("t"), catalog.files("t"))
+    with reader.snapshot() as seen:
+        before = seen.files("t")
+        apply(catalog, found("b", ("01", 3)))
+        assert seen.files("t") == before
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            seen._connection.execute("DELETE FROM files")
+    assert len(reader.files("t")) == 2
+
+
+def test_a_reader_keeps_up_with_a_writer_that_starts_its_log_anew(catalog: Catalog) -> None:
+    reader, stop = CatalogReader(catalog.path), threading.Event()
+
+    def read() -> list[int]:
+        counts = []
+        while not stop.is_set():
+            with reader.snapshot() as snapshot:
+                counts.append(snapshot.table("t").files)
+                assert len(snapshot.files("t")) == counts[-1]
+        return counts
+
+    apply(catalog, found("first", ("01", 1)))
+    with ThreadPoolExecutor() as threads:
+        reading = [threads.submit(read) for _ in range(2)]
+        for number in range(120):
+            apply(catalog, found(f"o{number}", ("01", 1)))
+            if number % 10 == 0:
+                catalog._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        stop.set()
+        for counts in (one.result() for one in reading):
+            assert counts and counts == sorted(counts)
+    assert reader.table("t").files == 121

@@ -80,7 +80,7 @@ class Reader:
     def page(self, kept: Kept, offset: int, limit: int) -> QueryPage:
         """At most `limit` and PAGE_ROWS rows from `offset` on; fewer where rows are wide."""
         widest = min(kept.widest_row, TEXT_CHARS * len(kept.columns))
-        offset, limit = max(0, offset), max(1, min(limit, PAGE_ROWS, _PAGE_BYTES // max(1, widest)))
+        offset, limit = max(0, min(offset, kept.rows)), max(1, min(limit, PAGE_ROWS, _PAGE_BYTES // max(1, widest)))
         sql = f"SELECT * FROM {kept.scan} LIMIT {limit} OFFSET {offset}"
         rows = tuple(tuple(json_value(value) for value in row) for row in self._stream(kept, sql))
         return QueryPage(kept.columns, rows, offset, kept.rows)

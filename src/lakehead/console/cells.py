@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Callable
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -33,14 +33,9 @@ def json_value(value: Any) -> Json:
 
 def csv_value(value: Any) -> str | int | float:
     """A cell. A text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers."""
-    told = _json(value)
-    if told is None:
-        return ""
-    if isinstance(told, bool):
-        return "true" if told else "false"
-    if isinstance(told, list | dict):
-        return json.dumps(told, ensure_ascii=False)
-    return guarded(told) if isinstance(value, str) else told
+    convert: Callable[[Any], Any] = _CSV.get(type(value), _json)
+    told: str | int | float = convert(value)
+    return told
 
 
 def guarded(text: str) -> str:
@@ -48,32 +43,54 @@ def guarded(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _json(value: Any) -> Json:
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int):
-        return value if -EXACT <= value <= EXACT else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(_json(key)): _json(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(entry) for entry in value]
-    return _text(value)
-
-
-def _text(value: Decimal | datetime | date | timedelta | bytes | Any) -> str:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, datetime):
-        return iso(value) if value.microsecond % 1000 == 0 else value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
-    return str(value)
-
-
 def cut(text: str) -> str:
     """A text of a length that a page can show."""
     return text if len(text) <= TEXT_CHARS else text[:TEXT_CHARS] + CUT
+
+
+def _json(value: Any) -> Json:
+    return _JSON.get(type(value), str)(value)
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _instant(value: datetime) -> str:
+    return iso(value) if value.microsecond % 1000 == 0 else value.isoformat().replace("+00:00", "Z")
+
+
+def _decimal(value: Decimal) -> str:
+    return format(value, "f")
+
+
+def _nested(value: Any) -> str:
+    return json.dumps(_json(value), ensure_ascii=False)
+
+
+_JSON: dict[type, Callable[[Any], Json]] = {
+    type(None): _as_is,
+    bool: _as_is,
+    str: _as_is,
+    int: lambda value: value if -EXACT <= value <= EXACT else str(value),
+    float: lambda value: value if math.isfinite(value) else str(value),
+    Decimal: _decimal,
+    datetime: _instant,
+    date: date.isoformat,
+    bytes: bytes.hex,
+    list: lambda value: [_json(entry) for entry in value],
+    tuple: lambda value: [_json(entry) for entry in value],
+    dict: lambda value: {str(_json(key)): _json(entry) for key, entry in value.items()},
+}
+"""How a value is told in JSON, by its type; all others as their text."""
+
+_CSV: dict[type, Callable[[Any], str | int | float]] = {
+    type(None): lambda _: "",
+    bool: lambda value: "true" if value else "false",
+    str: guarded,
+    int: _as_is,
+    list: _nested,
+    tuple: _nested,
+    dict: _nested,
+}
+"""How a value is a cell, where that is not its JSON."""
