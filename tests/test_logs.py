@@ -109,3 +109,14 @@ def test_a_handler_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
     record = logging.LogRecord("lakehead.y", logging.INFO, __file__, 1, "hello", None, None)
     handler.handle(record)
     assert json.loads(capsys.readouterr().err)["message"] == "hello"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_is_told_once_and_fails_nothing(logger: logging.Logger, capsys: Any) -> None:
+    handler = log_to_file(Path("/dev/full"))
+    log = logging.getLogger("lakehead.x")
+    for number in range(3):
+        log.info("line %d", number)
+    handler.close()
+    told = capsys.readouterr().err
+    assert told == "The log file cannot be written (No space left on device): /dev/full\n"

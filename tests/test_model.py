@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehead.errors import UsageError
-from lakehead.model import ObjectCreated, ObjectVersion, iso, object_id, sequencer_order, utc_now
+from lakehead.model import ObjectCreated, ObjectVersion, SteadyClock, iso, object_id, sequencer_order, utc_now
 
 SEQUENCERS = st.integers(0, 2**80).map(lambda number: f"{number:x}")
 
@@ -20,6 +20,58 @@ def test_times_are_utc() -> None:
     assert utc_now().tzinfo is UTC
     assert iso(datetime(2025, 1, 3, 8, 1, 25, 123999, tzinfo=UTC)) == "2025-01-03T08:01:25.123Z"
     assert iso(datetime(2025, 1, 3, 1, tzinfo=timezone(timedelta(hours=2)))) == "2025-01-02T23:00:00.000Z"
+
+
+class Clocks:
+    """A wall clock that people set, and the time that really passes."""
+
+    def __init__(self) -> None:
+        self.wall, self.passed = datetime(2025, 3, 30, 0, 59, 59, tzinfo=UTC), 0.0
+
+    def wait(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.passed += seconds
+
+    def steady(self) -> SteadyClock:
+        return SteadyClock(wall=lambda: self.wall, elapsed=lambda: self.passed)
+
+
+def test_a_steady_clock_never_goes_back_and_goes_on_at_the_right_pace() -> None:
+    clocks = Clocks()
+    clock, noon = clocks.steady(), clocks.wall
+    clocks.wait(5)
+    assert clock() == noon + timedelta(seconds=5)
+    clocks.wall -= timedelta(hours=1)
+    clocks.wait(2)
+    assert clock() == noon + timedelta(seconds=7)
+    clocks.wall += timedelta(hours=2)
+    assert clock() == clocks.wall
+    clocks.wall -= timedelta(hours=1)
+    clocks.wait(1800)
+    assert clock() == clocks.wall + timedelta(hours=1)
+    clocks.wall += timedelta(hours=1, seconds=1)
+    assert clock() == clocks.wall, "once the machine's clock has caught up, it counts"
+
+
+@given(st.lists(st.tuples(st.integers(-7200, 7200), st.integers(0, 600)), max_size=20))
+def test_a_steady_clock_lets_no_less_than_the_true_time_pass(steps: list[tuple[int, int]]) -> None:
+    clocks = Clocks()
+    clock = clocks.steady()
+    for jump, wait in steps:
+        before = clock()
+        clocks.wall += timedelta(seconds=jump)
+        clocks.wait(wait)
+        assert clock() >= max(before + timedelta(seconds=wait), clocks.wall)
+
+
+def test_a_steady_clock_begins_after_what_was_noted() -> None:
+    clocks = Clocks()
+    clock, later = clocks.steady(), clocks.wall + timedelta(hours=1)
+    clock.not_before(None, later, clocks.wall)
+    clocks.wait(3)
+    assert clock() == later + timedelta(seconds=3)
+    clock.not_before(clocks.wall)
+    assert clock() == later + timedelta(seconds=3)
 
 
 def test_an_objects_id_is_its_keys() -> None:

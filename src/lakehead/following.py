@@ -18,7 +18,14 @@ LOOK_SECONDS = 0.5
 class Follower:
     """Counts how many of the named executions have ended, and what they did."""
 
-    def __init__(self, names: Iterable[str], progress: Callable[[IngestProgress], None] | None) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        progress: Callable[[IngestProgress], None] | None,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        self._began, self._timeout = time.monotonic(), timeout
         self._names = dict.fromkeys(names)
         self._ended: dict[str, RunSummary] = {}
         self._changed = threading.Condition()
@@ -41,30 +48,21 @@ class Follower:
                 self._tell()
                 self._changed.notify_all()
 
-    def wait(
-        self, journal: Journal, *, here: bool, timeout: float | None, check: Callable[[], None] = lambda: None
-    ) -> None:
-        """Wait until all have ended. `here`: this process runs them and notes their ends. Raises Busy in the end.
-
-        `check` is called now and then; what it raises ends the wait.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            check()
-            if not here:
-                self._look(journal)
-            with self._changed:
-                if len(self._ended) == len(self._names):
-                    return
-                left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
-                if left <= 0:
-                    open_ones = len(self._names) - len(self._ended)
-                    raise Busy(
-                        f"{open_ones} executions have not ended yet",
-                        hint="They go on with the next `lakehead ingest` or `lakehead up`.",
-                        seconds=timeout,
-                    )
-                self._changed.wait(left)
+    def wait(self) -> bool:
+        """Wait until all have ended, but not longer than a moment. Whether they have. Raises Busy after `timeout`."""
+        with self._changed:
+            if len(self._ended) == len(self._names):
+                return True
+            spent = time.monotonic() - self._began
+            left = LOOK_SECONDS if self._timeout is None else min(LOOK_SECONDS, self._timeout - spent)
+            if left <= 0:
+                raise Busy(
+                    f"{len(self._names) - len(self._ended)} executions have not ended yet",
+                    hint="They go on with the next `lakehead ingest` or `lakehead up`.",
+                    seconds=self._timeout,
+                )
+            self._changed.wait(left)
+            return len(self._ended) == len(self._names)
 
     def summary(self, *, skipped: int, seconds: float) -> IngestSummary:
         """What became of them, in the order in which they were named."""
@@ -82,7 +80,8 @@ class Follower:
             seconds=seconds,
         )
 
-    def _look(self, journal: Journal) -> None:
+    def look(self, journal: Journal) -> None:
+        """Note what has ended, in whichever process."""
         for name in [name for name in self._names if name not in self._ended]:
             execution = journal.find(name)
             if execution is not None and not execution.running:

@@ -7,19 +7,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lakehead import replays
 from lakehead.errors import Busy, NotFound
+from lakehead.etl.commit import read_commit
+from lakehead.etl.verify import Reload, verify
 from lakehead.etl.verify import VerifyReport as Verification
-from lakehead.etl.verify import verify
 from lakehead.events import DatasetRule, ZoneWatcher, dataset_of, reconcile
 from lakehead.following import Follower
 from lakehead.inspection import proof, runs, tables
 from lakehead.landing import put_files
-from lakehead.model import Json, ObjectCreated, ObjectVersion, utc_now
+from lakehead.model import Json, ObjectCreated, ObjectVersion, object_id, utc_now
 from lakehead.pipeline import Pipeline, execution_name, load_document
 from lakehead.reader import LakeReader
 from lakehead.results import (
@@ -32,9 +32,6 @@ from lakehead.results import (
 )
 from lakehead.running import Work, worker_lock, working
 from lakehead.storage import layout
-
-if TYPE_CHECKING:
-    pass
 
 FLUSH_SECONDS = 30.0
 """How long a one-shot command waits for its notifications to be delivered before it leaves them to the next one."""
@@ -96,7 +93,7 @@ class Lake(LakeReader):
         Where `lakehead up` runs on this lake, that does the work and this waits for it. Raises Busy after `timeout`
         seconds; what was begun goes on with the next command.
         """
-        return self._follow(self._discover, progress, timeout)
+        return self._follow(partial(self._load, self._discover), progress, timeout)
 
     def deliver(self, event: Json | ObjectCreated) -> bool:
         """Record an event that came from elsewhere. False where this version was recorded before.
@@ -132,7 +129,7 @@ class Lake(LakeReader):
             self.request_replay(dataset=dataset, key=key, prefix=prefix, date=date)
             return skipped
 
-        return self._follow(choose, progress, None)
+        return self._follow(partial(self._load, choose), progress, None)
 
     def request_replay(
         self, *, dataset: str | None = None, key: str | None = None, prefix: str | None = None, date: date | None = None
@@ -144,16 +141,7 @@ class Lake(LakeReader):
 
     def redrive(self, name: str) -> RunSummary:
         """Run a failed execution again, as by `request_redrive`, and return when it has ended."""
-        pipeline = self._pipeline()
-        with self._working_unless_another_does(pipeline) as work:
-            follower = Follower([self.request_redrive(name)], None)
-            pipeline.on_end(follower.note)
-            pipeline.dispatch()
-            # It may have ended before somebody listened.
-            follower.wait(self.journal, here=False, timeout=REDRIVE_SECONDS)
-            if work is not None:
-                self.notifier.flush(FLUSH_SECONDS)
-        return follower.summary(skipped=0, seconds=0).executions[0]
+        return self._follow(lambda: ([self.request_redrive(name)], 0), None, REDRIVE_SECONDS).executions[0]
 
     def request_redrive(self, name: str) -> str:
         """Have a failed execution run again, but do not wait; the name of the execution that does.
@@ -257,25 +245,45 @@ class Lake(LakeReader):
             yield stack.enter_context(self._working(pipeline))
 
     def _follow(
-        self, choose: Callable[[], int], progress: Callable[[IngestProgress], None] | None, timeout: float | None
+        self,
+        begin: Callable[[], tuple[list[str], int]],
+        progress: Callable[[IngestProgress], None] | None,
+        timeout: float | None,
     ) -> IngestSummary:
-        """Make events pending, and return when their executions have ended. `choose` returns what it left out."""
-        started = time.monotonic()
-        pipeline = self._pipeline()
-        with self._working_unless_another_does(pipeline) as work:
-            skipped = choose()
-            pending = self.events.pending(limit=ALL)
-            names = [execution_name(one.dataset, one.event.object, one.replay) for one in pending]
-            names = [*dict.fromkeys([*self.events.started(), *names])]
-            follower = Follower(names, progress)
-            pipeline.on_end(follower.note)
-            pipeline.dispatch()
-            if work is None:
-                follower.wait(self.journal, here=False, timeout=timeout)
-            else:
-                follower.wait(self.journal, here=True, timeout=timeout, check=work.check)
-                self.notifier.flush(FLUSH_SECONDS)
-        return follower.summary(skipped=skipped, seconds=time.monotonic() - started)
+        """Begin executions, and return when they have ended: worked on here, or by whichever process does that.
+
+        `begin` returns their names, and how many objects it left out. Where the process that works ends before its
+        time, this one takes over.
+        """
+        started, pipeline = time.monotonic(), self._pipeline()
+        follower: Follower | None = None
+        while True:
+            with self._working_unless_another_does(pipeline) as work:
+                if follower is None:
+                    names, skipped = begin()
+                    follower = Follower(names, progress, timeout=timeout)
+                    pipeline.on_end(follower.note)
+                    pipeline.dispatch()
+                if self._wait(follower, work):
+                    return follower.summary(skipped=skipped, seconds=time.monotonic() - started)
+
+    def _wait(self, follower: Follower, work: Work | None) -> bool:
+        """Whether all have ended. Waits for that where this process works, and a moment where another does."""
+        follower.look(self.journal)  # also for what ended before somebody listened
+        ended = follower.wait()
+        while work is not None and not ended:
+            work.check()
+            ended = follower.wait()
+        if work is not None:
+            self.notifier.flush(FLUSH_SECONDS)
+        return ended
+
+    def _load(self, choose: Callable[[], int]) -> tuple[list[str], int]:
+        """Make events pending; `choose` returns what it left out. The names of all executions that are to end."""
+        skipped = choose()
+        pending = self.events.pending(limit=ALL, datasets=self.contracts)
+        names = [execution_name(one.dataset, one.event.object, one.replay) for one in pending]
+        return [*dict.fromkeys([*self.events.started(), *names])], skipped
 
     def retry_notifications(self) -> int:
         """Send now what is still to be delivered, and what was given up. Returns how many were sent."""
@@ -296,19 +304,25 @@ class Lake(LakeReader):
         if repair and report.reload:
             for one in report.reload:
                 self.events.requeue(dataset=one.dataset, key=one.key)
-            self._follow(self._discover, None, None)
+            self._follow(partial(self._load, self._discover), None, None)
+            report = report.mended_but_for(self._verify(False, progress))
         stale = proof.stale_tables(self.catalog, self.contracts, self.store, self.config.processed_bucket)
         if repair and (report.findings or stale):
             self.crawl(full=True)
         return proof.verified(report, stale, repaired=repair)
 
     def _verify(self, repair: bool, progress: Callable[[str], None] | None) -> Verification:
-        return verify(
+        bucket = self.config.processed_bucket
+        report = verify(
             contracts=self.contracts,
             raw=self.store,
             processed=self.store,
             raw_bucket=self.config.raw_bucket,
-            processed_bucket=self.config.processed_bucket,
+            processed_bucket=bucket,
             repair=repair,
             progress=progress or (lambda _: None),
         )
+        done = self.events.done([one.place for one in report.pending if one.kind == "not_loaded"])
+        # Asked again: it may have been committed since it was looked at.
+        lost = [Reload(*one) for one in done if read_commit(self.store, bucket, one[0], object_id(one[1])) is None]
+        return report.with_lost(lost)

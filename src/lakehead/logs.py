@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import logging.handlers
+import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -32,6 +33,30 @@ class _ContextFilter(logging.Filter):
         return True
 
 
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """A log file that nothing fails for: what a full or broken disk loses of it is told once, on stderr."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self._tell(error)
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        if not self._told:
+            self._told = True
+            sys.stderr.write(f"The log file cannot be written ({error.strerror}): {self.baseFilename}\n")
+
+
 def json_handler(handler: logging.Handler) -> logging.Handler:
     """Make a handler write JSON lines: timestamp (UTC), level, logger, message, execution, object, and extras."""
     from pythonjsonlogger.json import JsonFormatter
@@ -51,9 +76,7 @@ def json_handler(handler: logging.Handler) -> logging.Handler:
 def log_to_file(path: Path, *, level: int = logging.INFO) -> logging.Handler:
     """Write Lakehead's logs as JSON lines to a file that rotates at 32 MiB, five kept. Returns the handler."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = json_handler(
-        logging.handlers.RotatingFileHandler(path, maxBytes=32 << 20, backupCount=5, encoding="utf-8", delay=True)
-    )
+    handler = json_handler(_LogFile(path, maxBytes=32 << 20, backupCount=5, encoding="utf-8", delay=True))
     logger = logging.getLogger("lakehead")
     logger.setLevel(level)
     logger.addHandler(handler)

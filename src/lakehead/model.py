@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -30,6 +33,37 @@ class Zone(StrEnum):
 def utc_now() -> datetime:
     """Now, in UTC, with a zone."""
     return datetime.now(UTC)
+
+
+class SteadyClock:
+    """Tells the time in UTC and never goes back: where the machine's clock is set back, it goes on from where it was.
+
+    So whoever waits for a moment waits no longer, and of two moments the later one is later. It follows a clock that is
+    set forward, and the machine's clock again once that has caught up. Safe between threads.
+    """
+
+    def __init__(
+        self, *, wall: Callable[[], datetime] = utc_now, elapsed: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall, self._elapsed = wall, elapsed
+        self._lock = threading.Lock()
+        self._last, self._tick = wall(), elapsed()
+
+    def __call__(self) -> datetime:
+        """Now."""
+        with self._lock:
+            return self._now()
+
+    def not_before(self, *moments: datetime | None) -> None:
+        """From now on tell no time before these: something was noted then, by a clock that was set back since."""
+        with self._lock:
+            self._last = max([self._now(), *(moment for moment in moments if moment is not None)])
+
+    def _now(self) -> datetime:
+        tick = self._elapsed()
+        steady = self._last + timedelta(seconds=tick - self._tick)
+        self._last, self._tick = max(self._wall(), steady), tick
+        return self._last
 
 
 def iso(moment: datetime) -> str:

@@ -132,6 +132,7 @@ class Pipeline:
         self._listeners: list[Callable[[Execution], None]] = []
         self._ended: deque[str] = deque()
         self._woken = threading.Event()
+        self._room_made = False
 
     def on_end(self, listener: Callable[[Execution], None]) -> None:
         """Call `listener` with every execution that ends, from the thread that notes it."""
@@ -147,7 +148,8 @@ class Pipeline:
             room = self._limit - running
             if running and room < self._limit // STARTED_TOGETHER:
                 return 0
-            pending = self._events.pending(limit=room)
+            # One whose contract was taken away waits for it to return, and holds nobody up.
+            pending = self._events.pending(room, datasets=self._definitions)
             self._start(pending)
             return len(pending)
 
@@ -156,13 +158,8 @@ class Pipeline:
         starts: dict[int, Start] = {}
         for recorded in pending:
             version, dataset = recorded.event.object, recorded.dataset
-            definition = self._definitions.get(dataset)
-            if definition is None:
-                # Its contract was taken away after the event was recorded; it waits for the contract to come back.
-                log.warning("no contract describes the dataset of a recorded event", extra={"dataset": dataset})
-                continue
             name = execution_name(dataset, version, recorded.replay)
-            labels = {"dataset": dataset, "key": version.key}
+            definition, labels = self._definitions[dataset], {"dataset": dataset, "key": version.key}
             starts[recorded.number] = Start(name, definition, recorded.event.to_eventbridge(), labels)
         if not starts:
             return
@@ -199,9 +196,12 @@ class Pipeline:
         names = list(self._ended)
         if names:
             self.ended(self._journal.ended(dict.fromkeys(names)))
+            self._room_made = True
             for _ in names:
                 self._ended.popleft()
+        if self._room_made:  # also where the disk refused it the last time
             self.dispatch()
+            self._room_made = False
 
     def ended(self, executions: Sequence[Execution]) -> None:
         """Note the ends of executions, and tell people where the workflow itself could not."""

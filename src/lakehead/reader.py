@@ -21,7 +21,7 @@ from lakehead.inspection.health import health
 from lakehead.inspection.loglines import log_lines
 from lakehead.inspection.notices import notification
 from lakehead.landing import dataset_named, datasets_named, lake_contracts
-from lakehead.model import Json
+from lakehead.model import Json, SteadyClock
 from lakehead.notify import Notifier
 from lakehead.results import (
     Changed,
@@ -61,10 +61,12 @@ class LakeReader:
     def __init__(self, config: LakeConfig, store: ObjectStore) -> None:
         self.config = config
         self.store = store
-        state = config.state_dir
+        state, clock = config.state_dir, SteadyClock()
         self.events = EventStore(state / "events.db")
-        self.journal = Journal(state / "workflow.db")
+        self.journal = Journal(state / "workflow.db", clock=clock)
         self.catalog = Catalog(state / "catalog.db", database=config.database)
+        # Executions compare their own moments with those of crawls, so a clock that was set back must not be seen.
+        clock.not_before(self.journal.newest_step(), self.catalog.latest_crawl())
         self.notifier = Notifier(state / "notify.db", config.notify)
         self._changes = Changes(self.journal, self.catalog, self.notifier)
         self._ends = overview.Ends(self.journal)

@@ -69,7 +69,7 @@ def open_crawlers(
     def pause() -> float:
         return min(MAX_CRAWL_PAUSE, CRAWL_PAUSE_SECONDS * journal.count(RUNNING))
 
-    return Crawlers(catalog, store, targets, min_interval=pause)
+    return Crawlers(catalog, store, targets, min_interval=pause, clock=journal.clock)
 
 
 def open_engine(config: LakeConfig) -> Engine:

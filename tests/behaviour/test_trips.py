@@ -289,7 +289,7 @@ def test_what_a_crash_or_a_person_left_is_found_and_mended(lake_dir: LakeMaker) 
         report = lake.verify()
         assert not report.ok
         assert {"damaged_record", "missing_file"} <= {finding.kind for finding in report.findings}
-        lake.verify(repair=True)
+        assert lake.verify(repair=True).ok, "what was loaded again is told as repaired"
         assert lake.verify().ok
         assert rows(lake, ALL) == whole
 

@@ -84,6 +84,15 @@ def test_the_start_time_proves_that_a_crawl_began_after(room: Room) -> None:
     assert not told >= ready
 
 
+def test_a_crawl_that_began_later_than_now_proves_nothing(room: Room) -> None:
+    room.crawlers.run(RAW)
+    with room.catalog.write() as connection:
+        connection.execute("UPDATE crawls SET started = ?", (iso(utc_now() + timedelta(seconds=30)),))
+    assert "LastCrawl" not in room.crawlers.get(RAW)["Crawler"]
+    room.crawlers.run(RAW)
+    assert room.crawlers.get(RAW)["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
+
+
 def test_a_landed_file_becomes_a_row_of_the_raw_table(room: Room) -> None:
     room.load("a.csv", orders((1, "2025-01-01", 1, "1.00"), (2, "bad", 1, "1.00")))
     raw, processed = room.crawlers.run(RAW), room.crawlers.run(PROCESSED)

@@ -161,6 +161,21 @@ def test_a_server_that_asks_for_a_pause_gets_it(make_notifier: Make, clock: Any)
     assert notifier.deliver_due() == 1
 
 
+def test_a_clock_that_is_set_back_holds_up_no_delivery(make_notifier: Make, clock: Any) -> None:
+    channel = Recording(TransientError("down"))
+    notifier = make_notifier(Subscription("a", "x:"), open=lambda _: channel)
+    publish(notifier)
+    notifier.deliver_due()
+    clock.forward(-7200)
+    assert notifier.deliver_due() == 1
+
+    publish(notifier, token="t2")
+    assert notifier._outbox.claim("a", clock(), seconds=10, longest=LONGEST_PAUSE)  # by a process that dies
+    assert notifier.deliver_due() == 0
+    clock.forward(-7200)
+    assert notifier.deliver_due() == 1
+
+
 def test_a_hanging_sink_holds_up_nobody_else(make_notifier: Make, clock: Any) -> None:
     release, hanging = threading.Event(), threading.Event()
 

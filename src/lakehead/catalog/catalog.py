@@ -85,6 +85,11 @@ class CatalogReader:
         with self.snapshot() as seen:
             return seen.crawls(crawler, limit)
 
+    def latest_crawl(self) -> datetime | None:
+        """The latest moment at which a crawl began; None before the first."""
+        with self.snapshot() as seen:
+            return seen.latest_crawl()
+
     def pending(self, dataset: str, zone: Zone | str) -> list[Note]:
         """The notes that no crawl has applied yet, oldest first."""
         with self.snapshot() as seen:
@@ -236,6 +241,11 @@ class Snapshot:
         """The newest crawls of the crawler whose main table this is, newest first."""
         sql = "SELECT * FROM crawls WHERE table_name=? ORDER BY id DESC LIMIT ?"
         return [crawl_of(row) for row in self._connection.execute(sql, (table, limit))]
+
+    def latest_crawl(self) -> datetime | None:
+        """The latest moment at which a crawl began; None before the first."""
+        (started,) = self._connection.execute("SELECT max(started) FROM crawls").fetchone()
+        return None if started is None else datetime.fromisoformat(started)
 
     def pending(self, dataset: str, zone: str) -> list[Note]:
         """The notes that no crawl has applied yet, oldest first."""

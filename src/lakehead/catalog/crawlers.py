@@ -57,7 +57,8 @@ class Crawlers:
 
     A crawl begins at once, unless the one before it began less than `min_interval` seconds ago (a number, or what
     tells one when a crawl is started): then it waits until that has passed, and only then looks. So in a burst one
-    crawl serves many, and its StartTime tells truly from when on everything noted before is in it.
+    crawl serves many, and its StartTime tells truly from when on everything noted before is in it. That is told by
+    `clock`, in UTC, as are the moments that it is compared with.
     """
 
     def __init__(
@@ -67,8 +68,9 @@ class Crawlers:
         targets: Iterable[CrawlTarget],
         *,
         min_interval: float | Callable[[], float] = MIN_INTERVAL,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._catalog, self._store = catalog, store
+        self._catalog, self._store, self._clock = catalog, store, clock
         self._min_interval = min_interval if callable(min_interval) else lambda: min_interval
         self._targets = {target.crawler: target for target in targets}
         self._datasets = tuple({target.dataset for target in self._targets.values()})
@@ -147,7 +149,8 @@ class Crawlers:
         """The crawler as a workflow's GetCrawler answers it: `{"Crawler": {"Name", "State", "LastCrawl", ...}}`.
 
         LastCrawl is absent before the first crawl. Its StartTime is the moment the listing began, cut to milliseconds,
-        less one: so `StartTime >= t` proves that the crawl began after `t`, for a `t` in milliseconds.
+        less one: so `StartTime >= t` proves that the crawl began after `t`, for a `t` in milliseconds. A crawl that
+        began later than now, by a clock that was set back since, proves nothing and is left out.
         """
         target = self._target(name)
         with self._guard:
@@ -162,7 +165,7 @@ class Crawlers:
             "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVENT_MODE"},
             "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DELETE_FROM_DATABASE"},
         }
-        if last is not None:
+        if last is not None and last.started <= self._clock():
             told = {"Status": last.status, "StartTime": iso(last.started - timedelta(milliseconds=1))}
             described["LastCrawl"] = {**told, "ErrorMessage": last.error} if last.error else told
         return {"Crawler": described}
@@ -234,12 +237,20 @@ class Crawlers:
         earliest = self._began.get(name, float("-inf")) + run.interval
         run.stop.wait(max(0.0, min(run.interval, earliest - time.monotonic())))
         self._began[name] = time.monotonic()
-        crawl = self._crawl(run, utc_now())
-        with self._guard:
-            run.lock.release()
-            del self._runs[name]
+        try:
+            crawl = self._crawl(run, self._clock())
+        except BaseException as error:
+            self._let_go(run)
+            run.done.set_exception(error)
+            raise
+        self._let_go(run)
         run.done.set_result(crawl)
         self._catalog.tell(run.target.dataset, run.target.table)
+
+    def _let_go(self, run: _Run) -> None:
+        with self._guard:
+            run.lock.release()
+            del self._runs[run.target.crawler]
 
     def _crawl(self, run: _Run, started: datetime) -> Crawl:
         # Cut to what is stored, so that a crawl reads back as it was.
@@ -287,14 +298,14 @@ class Crawlers:
             # The catalog cannot be written, and that is what people have to be told: keep it here.
             log.error("the end of crawl %s cannot be stored: %s", run.target.crawler, why)
             name = run.target.crawler
-            crawl = Crawl(0, name, run.target.table, status, run.full, started, utc_now(), CrawlReport(), error)
+            crawl = Crawl(0, name, run.target.table, status, run.full, started, self._clock(), CrawlReport(), error)
             self._unstored[name] = crawl
             return crawl
 
     def _store_crawl(
         self, connection: sqlite3.Connection, run: _Run, started: datetime, status: str, report: CrawlReport, error: str
     ) -> Crawl:
-        name, ended = run.target.crawler, utc_now()
+        name, ended = run.target.crawler, self._clock()
         values = (name, run.target.table, status, int(run.full), iso(started), iso(ended))
         row = connection.execute(
             "INSERT INTO crawls (crawler, table_name, status, full, started, ended, report, error)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -61,6 +61,16 @@ class VerifyReport:
     def ok(self) -> bool:
         """True where nothing breaks an invariant, or everything that did was repaired."""
         return all(finding.repaired for finding in self.findings)
+
+    def mended_but_for(self, later: VerifyReport) -> VerifyReport:
+        """The same report, after its objects were loaded again: what a later look did not find any more is repaired."""
+        left = {(finding.kind, finding.place) for finding in later.findings}
+        return replace(
+            self,
+            findings=tuple(
+                replace(one, repaired=one.repaired or (one.kind, one.place) not in left) for one in self.findings
+            ),
+        )
 
 
 def verify(

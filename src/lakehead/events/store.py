@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import time
@@ -170,9 +171,13 @@ class EventStore:
 
     # From pending to finished
 
-    def pending(self, limit: int = 100) -> list[RecordedEvent]:
-        """Events that wait for an execution, oldest first."""
-        return self._events("state = 'pending' ORDER BY number LIMIT ?", (limit,))
+    def pending(self, limit: int = 100, *, datasets: Iterable[str] | None = None) -> list[RecordedEvent]:
+        """Events that wait for an execution, oldest first; only those of some datasets where these are given."""
+        if datasets is None:
+            return self._events("state = 'pending' ORDER BY number LIMIT ?", (limit,))
+        wanted = "SELECT value FROM json_each(?)"
+        condition = f"state = 'pending' AND dataset IN ({wanted}) ORDER BY number LIMIT ?"
+        return self._events(condition, (json.dumps(list(datasets)), limit))
 
     def started(self) -> list[str]:
         """The names of the executions that were started and not reported as finished."""

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from lakehead.errors import ConfigError, LakeheadError, NotificationError, TransientError
-from lakehead.model import utc_now
+from lakehead.model import SteadyClock
 from lakehead.notify import secret
 from lakehead.notify.channel import Channel, open_channel
 from lakehead.notify.message import Message, Subscription, fit_body, fit_subject
@@ -50,13 +50,13 @@ class Notifier:
         *,
         max_attempts: int = MAX_ATTEMPTS,
         open: Callable[[Subscription], Channel] = open_channel,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         names = [subscription.name for subscription in subscriptions]
         if len(names) != len(set(names)):
             raise ConfigError("two subscriptions have the same name", received=", ".join(names))
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
-        self._max_attempts, self._open, self._clock = max_attempts, open, clock
+        self._max_attempts, self._open, self._clock = max_attempts, open, clock or SteadyClock()
         self._outbox = Outbox(path)
         self._changed = threading.Condition()
         self._generation, self._closed = 0, False
@@ -223,6 +223,7 @@ class Notifier:
                     subscription.name,
                     now or self._clock(),
                     seconds=subscription.timeout_seconds + CLAIM_MARGIN,
+                    longest=LONGEST_PAUSE,
                 )
                 if claim is None:
                     break

@@ -16,6 +16,9 @@ from lakehead.sqlite import Database
 
 PENDING, SENT, DEAD = "pending", "sent", "dead"
 
+SET_BACK_SECONDS = 60.0
+"""The clocks of two processes differ by less, unless one was set back."""
+
 MIGRATIONS = (
     (
         """CREATE TABLE notifications (
@@ -144,17 +147,22 @@ class Outbox:
         """A number that changes when another process has written."""
         return self._database.version()
 
-    def claim(self, subscription: str, now: datetime, *, seconds: float) -> Claim | None:
+    def claim(self, subscription: str, now: datetime, *, seconds: float, longest: float) -> Claim | None:
         """Take the subscription's next due delivery for some seconds, and count the attempt.
 
-        A process that dies meanwhile leaves the claim behind; when it has run out, the delivery is due again.
+        A process that dies meanwhile leaves the claim behind; when it has run out, the delivery is due again. Nothing
+        is put off for more than `longest` seconds, and claimed for more than `seconds`: a moment further ahead was
+        noted by a clock that was set back since, and holds nobody up.
         """
+        stamp = now.timestamp()
+        put_off, held = stamp + longest + SET_BACK_SECONDS, stamp + seconds + SET_BACK_SECONDS
         with self._database.transaction() as connection:
             row = connection.execute(
                 "UPDATE deliveries SET attempts = attempts + 1, claimed_until = ?, changed_at = ? WHERE number ="
-                " (SELECT number FROM deliveries WHERE state = 'pending' AND subscription = ? AND due_at <= ?"
-                "  AND claimed_until <= ? ORDER BY due_at, number LIMIT 1) RETURNING number, notification, attempts",
-                (now.timestamp() + seconds, iso(now), subscription, now.timestamp(), now.timestamp()),
+                " (SELECT number FROM deliveries WHERE state = 'pending' AND subscription = ?"
+                "  AND (due_at <= ? OR due_at > ?) AND (claimed_until <= ? OR claimed_until > ?)"
+                "  ORDER BY due_at, number LIMIT 1) RETURNING number, notification, attempts",
+                (stamp + seconds, iso(now), subscription, stamp, put_off, stamp, held),
             ).fetchone()
             if row is None:
                 return None

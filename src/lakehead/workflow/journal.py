@@ -259,6 +259,11 @@ class Journal:
             found = [queries.find(connection, name) for name in names]
         return [execution for execution in found if execution is not None and not execution.running]
 
+    def newest_step(self) -> datetime | None:
+        """When the newest step of a running execution was made; None where none runs."""
+        with self.database.read() as connection:
+            return queries.newest_step(connection)
+
     def definition(self, name: str) -> dict[str, Json]:
         """The document that an execution runs. Raises ExecutionNotFound."""
         with self.database.read() as connection:

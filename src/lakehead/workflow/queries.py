@@ -38,6 +38,13 @@ def find(connection: sqlite3.Connection, name: str) -> Execution | None:
     return None if row is None else Execution.of_row(row)
 
 
+def newest_step(connection: sqlite3.Connection) -> datetime | None:
+    """When the newest step of a running execution was made."""
+    sql = "SELECT max(updated) FROM states JOIN executions ON number = execution WHERE status = ?"
+    (stamp,) = connection.execute(sql, (RUNNING,)).fetchone()
+    return None if stamp is None else moment(stamp)
+
+
 def page(
     connection: sqlite3.Connection, wanted: ExecutionFilter, limit: int, after: str | None = None
 ) -> list[Execution]:

@@ -1,0 +1,178 @@
+"""What the fault sweeps of tests/chaos found, each told directly."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from support.lakedir import LakeDir, rows
+
+from lakehead.catalog import Catalog
+from lakehead.errors import StorageUnavailable
+from lakehead.events import EventStore
+from lakehead.lake import Lake
+from lakehead.model import ObjectCreated, ObjectVersion, Zone, iso, utc_now
+
+LakeMaker = Callable[[str], LakeDir]
+HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
+FILE = HEADER + "1,C1,Mouse,2,500,2025-01-01\n2,C1,Mouse,1,500,2025-01-02\n"
+COUNT = "SELECT count(*) FROM processed_orders"
+WAIT = 60.0
+HOLD_THE_WORK = """
+import sys, time
+from pathlib import Path
+from lakehead.running import worker_lock
+
+with worker_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def fails_once(real: Callable[..., Any], *, when: Callable[..., bool] = lambda *_: True) -> Callable[..., Any]:
+    """Raises at the first call for which `when` holds."""
+    failed = threading.Event()
+
+    def call(*arguments: Any) -> Any:
+        if when(*arguments) and not failed.is_set():
+            failed.set()
+            raise StorageUnavailable("the disk is full")
+        return real(*arguments)
+
+    return call
+
+
+def test_an_end_that_could_not_be_noted_is_noted_later(lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FILE)
+    with where.open() as lake:
+        monkeypatch.setattr(EventStore, "mark_finished", fails_once(EventStore.mark_finished))
+        assert lake.ingest(timeout=WAIT).succeeded == 1
+        assert lake.events.counts()["done"] == 1
+
+
+def test_what_could_not_be_started_when_there_was_room_is_started_later(
+    lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake_dir("sales")
+    settings = where.root / "lakehead.toml"
+    settings.write_text(settings.read_text().replace('memory_limit = "1GB"', "concurrency = 1"))
+    monkeypatch.setattr("lakehead.pipeline.EXECUTIONS_PER_TASK", 1)
+    noted: list[str] = []
+
+    def second(_: Catalog, __: str, zone: Zone, key: str) -> bool:
+        noted.extend([key] if zone is Zone.RAW else [])
+        return len(noted) == 2
+
+    for number in range(3):
+        where.land_text(f"{number}.csv", FILE.replace("C1", f"C{number}"))
+    with where.open() as lake:
+        monkeypatch.setattr(Catalog, "note_changed", fails_once(Catalog.note_changed, when=second))
+        assert lake.ingest(timeout=WAIT).succeeded == 3
+        assert len(noted) == 4, "the second start failed and was made again"
+
+
+def hold_the_work(lake: Lake) -> subprocess.Popen[str]:
+    """Another process that works for the lake, or says so."""
+    command = [sys.executable, "-c", HOLD_THE_WORK, str(lake.config.state_dir)]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    with holder.stdout as told:
+        assert told.readline() == "held\n"
+    return holder
+
+
+def test_who_waits_for_a_process_that_dies_takes_over(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FILE)
+    with where.open() as lake:
+        holder = hold_the_work(lake)
+        # Progress is first told when the work of others is being waited for.
+        summary = lake.ingest(timeout=WAIT, progress=lambda _: holder.kill())
+        assert holder.wait(WAIT) == -9
+        assert summary.succeeded == 1
+        assert rows(lake, COUNT) == [(2,)]
+
+
+def test_a_redrive_takes_over_too(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FILE)
+    with where.open() as lake:
+        lake.deliver(_event(lake, "sales/orders/ingest_date=2025-01-01/a.csv"))
+        lake._pipeline().dispatch()
+        (run,) = lake.runs()
+        assert lake.stop(run.name).status == "ABORTED"
+        holder = hold_the_work(lake)
+        killer = threading.Timer(1.0, holder.kill)
+        killer.start()
+        assert lake.redrive(run.name).status == "SUCCEEDED"
+        assert holder.wait(WAIT) == -9
+
+
+def _event(lake: Lake, key: str) -> dict[str, Any]:
+    info = lake.store.head(lake.config.raw_bucket, key)
+    return ObjectCreated.of(ObjectVersion(info.bucket, key, info.etag, info.size, info.sequencer)).to_eventbridge()
+
+
+def test_an_event_whose_contract_was_taken_away_holds_nobody_up(
+    lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake_dir("sales")
+    orders = where.root / "contracts/sales/orders.odcs.yaml"
+    returns = orders.with_name("returns.odcs.yaml")
+    returns.write_text(
+        orders.read_text().replace("- name: orders", "- name: returns").replace("sales-orders", "sales-returns")
+    )
+    monkeypatch.setattr("lakehead.pipeline.EXECUTIONS_PER_TASK", 1)
+    with where.open() as lake:
+        for number in range(6):  # more than may run at a time
+            key = f"sales/returns/ingest_date=2025-01-01/{number}.csv"
+            lake.store.put(lake.config.raw_bucket, key, FILE.encode())
+            assert lake.deliver(_event(lake, key))
+    returns.unlink()
+    where.land_text("a.csv", FILE)
+    with where.open() as lake:
+        assert lake.ingest(timeout=WAIT).succeeded == 1
+        assert lake.events.counts()["pending"] == 6
+
+
+def test_executions_that_fail_as_they_start_are_told_and_leave_room(
+    lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake_dir("sales")
+    document = where.root / "workflow/ingest.asl.json"
+    states = json.loads(document.read_text())
+    states["States"]["Identify"]["Parameters"]["bucket.$"] = "$.no.such.field"
+    document.write_text(json.dumps(states))
+    monkeypatch.setattr("lakehead.pipeline.EXECUTIONS_PER_TASK", 1)
+    for number in range(6):
+        where.land_text(f"{number}.csv", FILE)
+    with where.open() as lake:
+        summary = lake.ingest(timeout=WAIT)
+        assert (summary.failed, summary.succeeded) == (6, 0)
+        assert lake.events.counts()["failed"] == 6
+        assert [one.outcome for one in lake.notifications()] == ["failure"] * 6
+
+
+def test_a_crawl_before_the_clock_was_set_back_does_not_count(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FILE)
+    with where.open() as lake:
+        lake.ingest()
+        path = lake.catalog.path
+    with closing(sqlite3.connect(path)) as catalog, catalog:
+        catalog.execute("UPDATE crawls SET started = ?", (iso(utc_now() + timedelta(hours=1)),))
+    where.land_text("b.csv", FILE.replace("C1", "C2"))
+    with where.open() as lake:
+        before = len(lake.catalog.crawls())
+        assert lake.ingest(timeout=WAIT).succeeded == 1
+        assert rows(lake, COUNT) == [(4,)], "announced before it could be queried"
+        assert len(lake.catalog.crawls()) - before < 10, "crawled until the clock had caught up"
