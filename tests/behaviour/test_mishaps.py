@@ -162,6 +162,24 @@ def test_executions_that_fail_as_they_start_are_told_and_leave_room(
         assert [one.outcome for one in lake.notifications()] == ["failure"] * 6
 
 
+def test_a_repair_that_was_killed_before_it_loaded_again_is_made_again(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FILE)
+    with where.open() as lake:
+        lake.ingest()
+        (record,) = lake.store.list(lake.config.processed_bucket, "_lakehead/commits/")
+        lake.store.delete(lake.config.processed_bucket, record.key)  # set aside, and then the process was killed
+        report = lake.verify()
+        assert not report.ok and "lost_record" in {finding.kind for finding in report.findings}
+        assert lake.verify(repair=True).ok
+        assert lake.verify().findings == ()
+        assert rows(lake, COUNT) == [(2,)]
+    where.land_text("b.csv", "nothing that the contract knows\n1\n")
+    with where.open() as lake:
+        assert lake.ingest().failed == 1
+        assert lake.verify().ok, "what never could be loaded is not lost"
+
+
 def test_a_crawl_before_the_clock_was_set_back_does_not_count(lake_dir: LakeMaker) -> None:
     where = lake_dir("sales")
     where.land_text("a.csv", FILE)

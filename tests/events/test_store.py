@@ -147,6 +147,16 @@ def test_from_pending_to_finished(store: EventStore) -> None:
     assert store.counts()["done"] == 2
 
 
+def test_which_of_some_keys_are_done(store: EventStore) -> None:
+    for key, etag, status in (("a", "x", "SUCCEEDED"), ("b", "x", "FAILED"), ("c", "x", "SUCCEEDED"), ("c", "y", "")):
+        number = store.record(event(key, etag=etag, sequencer=str(ord(etag) - 110)), "d").event.number
+        if status:
+            store.mark_started(number, f"run-{number}")
+            store.mark_finished(f"run-{number}", status)
+    assert store.done(["a", "b", "c", "nothing"]) == [("d", "a")]
+    assert store.done([]) == []
+
+
 def test_replays(store: EventStore) -> None:
     for key, etag in (("a/1.csv", "x"), ("a/1.csv", "y"), ("a/2.csv", "x"), ("b/1.csv", "x"), ("b/gone.csv", "x")):
         store.observe([(info(key, etag, store.counts()["done"] + 1), "d")])

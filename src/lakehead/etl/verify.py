@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -61,6 +61,18 @@ class VerifyReport:
     def ok(self) -> bool:
         """True where nothing breaks an invariant, or everything that did was repaired."""
         return all(finding.repaired for finding in self.findings)
+
+    def with_lost(self, lost: Sequence[Reload]) -> VerifyReport:
+        """The same report, where objects are told as broken that were loaded once and have no record any more."""
+        keys = {one.key for one in lost}
+        detail = "it was loaded, and its commit record is gone"
+        told = [Finding("lost_record", key, detail, f"{RELOAD} --key {key}") for key in sorted(keys)]
+        return replace(
+            self,
+            findings=(*self.findings, *told),
+            pending=tuple(one for one in self.pending if one.place not in keys),
+            reload=tuple(dict.fromkeys([*self.reload, *lost])),
+        )
 
     def mended_but_for(self, later: VerifyReport) -> VerifyReport:
         """The same report, after its objects were loaded again: what a later look did not find any more is repaired."""

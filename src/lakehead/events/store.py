@@ -184,6 +184,16 @@ class EventStore:
         rows = self._database.rows("SELECT execution FROM events WHERE state = 'started' ORDER BY number")
         return [row[0] for row in rows]
 
+    def done(self, keys: Sequence[str]) -> list[tuple[str, str]]:
+        """Those of the keys whose newest version was loaded, each as (dataset, key)."""
+        newest = "(SELECT max(number) FROM events WHERE bucket = e.bucket AND key = e.key AND state <> 'stale')"
+        rows = self._database.rows(
+            "SELECT dataset, key FROM events e WHERE key IN (SELECT value FROM json_each(?)) AND state = 'done'"
+            f" AND number = {newest} ORDER BY key",
+            (json.dumps(list(keys)),),
+        )
+        return [(row[0], row[1]) for row in rows]
+
     def all(self) -> list[RecordedEvent]:
         """Every recorded event, oldest first."""
         return self._events("TRUE ORDER BY number", ())

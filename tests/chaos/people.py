@@ -1,0 +1,78 @@
+"""What people do with a lake while things go wrong: query it, run `up`. Called by name in forked processes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from lakehead.config import load_config
+from lakehead.lake import Lake
+
+SQL = (
+    "SELECT CAST(floor(order_id / 1000) AS integer), count(*), sum(quantity), CAST(sum(total_amount) AS varchar)"
+    " FROM processed_orders GROUP BY 1 ORDER BY 1"
+)
+"""A file's order ids share their thousands, so this tells what is there of each file."""
+
+PAUSE = 0.05
+UP_SECONDS = 50.0
+
+
+def ask(lake: Lake) -> list[list[Any]]:
+    """What the lake holds of each file."""
+    if "processed_orders" not in {table.name for table in lake.tables()}:
+        return []  # nothing has been loaded yet
+    return [list(row) for row in lake.query(SQL).rows]
+
+
+def look(root: str) -> int:
+    """Ask once, and print the answer as JSON."""
+    with Lake.open(load_config(Path(root))) as lake:
+        sys.stdout.write(json.dumps(ask(lake)))
+    return 0
+
+
+def watch(root: str, until: str) -> int:
+    """Ask every 50 ms until a file is there, and print each answer that differs from the one before as a line."""
+    before = None
+    with Lake.open(load_config(Path(root))) as lake:
+        while not Path(until).exists():
+            answer = ask(lake)
+            if answer != before:
+                sys.stdout.write(json.dumps(answer) + "\n")
+            before = answer
+            time.sleep(PAUSE)
+    return 0
+
+
+def up_until_idle(root: str) -> int:
+    """Run `up` until all that has landed is loaded."""
+    stop, ready = threading.Event(), threading.Event()
+    with Lake.open(load_config(Path(root))) as lake:
+
+        def end() -> None:
+            deadline = time.monotonic() + UP_SECONDS
+            while not (ready.is_set() and _idle(lake)) and time.monotonic() < deadline:
+                time.sleep(PAUSE)
+            stop.set()
+
+        ender = threading.Thread(target=end)
+        ender.start()
+        try:
+            lake.up(stop, on_ready=ready.set)
+        finally:
+            stop.set()
+            ready.set()
+            ender.join()
+    return 0
+
+
+def _idle(lake: Lake) -> bool:
+    seen = {event.object.key for event in lake.recorded_events()}
+    landed = {info.key for info in lake.store.list(lake.config.raw_bucket)}
+    counts = lake.events.counts()
+    return landed <= seen and not counts["pending"] and not counts["started"] and not lake.count_runs("RUNNING")

@@ -1,0 +1,25 @@
+"""kill -9 at system calls: a slice here, every single one by `make chaos`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from chaos.bench import Bench, sweep
+from chaos.ground import FolderGround
+from chaos.machine import Zygote
+from chaos.scenes import SCENES
+
+STEPS = {"first": 97, "rewrite": 67, "replay": 149, "put": 13, "up": 151, "recovery": 71, "repair": 101}
+"""How many system calls lie between two kills. Primes, so that the points fall on different ones."""
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_kill_leaves_the_old_state_or_the_new_one(zygote: Zygote, ground: Path, name: str) -> None:
+    scene, step, met = SCENES[name], STEPS[name], 0
+    bench = Bench(zygote, FolderGround(ground / name, partial(scene.build, zygote)), scene)
+    for outcome in sweep(bench, "kill", start=1 + step // 2, step=step):
+        assert not outcome.problems, str(outcome)
+        met += outcome.met
+    assert met >= 4
