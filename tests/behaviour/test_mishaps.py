@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from support.lakedir import LakeDir, rows
 
-from lakehead.catalog import Catalog
 from lakehead.errors import StorageUnavailable
 from lakehead.events import EventStore
 from lakehead.lake import Lake
-from lakehead.model import ObjectCreated, ObjectVersion, Zone, iso, utc_now
+from lakehead.model import ObjectCreated, ObjectVersion, iso, utc_now
+from lakehead.workflow.journal import Journal
 
 LakeMaker = Callable[[str], LakeDir]
 HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
@@ -54,7 +54,7 @@ def test_an_end_that_could_not_be_noted_is_noted_later(lake_dir: LakeMaker, monk
     where = lake_dir("sales")
     where.land_text("a.csv", FILE)
     with where.open() as lake:
-        monkeypatch.setattr(EventStore, "mark_finished", fails_once(EventStore.mark_finished))
+        monkeypatch.setattr(EventStore, "mark_all_finished", fails_once(EventStore.mark_all_finished))
         assert lake.ingest(timeout=WAIT).succeeded == 1
         assert lake.events.counts()["done"] == 1
 
@@ -66,18 +66,18 @@ def test_what_could_not_be_started_when_there_was_room_is_started_later(
     settings = where.root / "lakehead.toml"
     settings.write_text(settings.read_text().replace('memory_limit = "1GB"', "concurrency = 1"))
     monkeypatch.setattr("lakehead.pipeline.EXECUTIONS_PER_TASK", 1)
-    noted: list[str] = []
+    starts: list[int] = []
 
-    def second(_: Catalog, __: str, zone: Zone, key: str) -> bool:
-        noted.extend([key] if zone is Zone.RAW else [])
-        return len(noted) == 2
+    def second(*_: object) -> bool:
+        starts.append(1)
+        return len(starts) == 2
 
     for number in range(3):
         where.land_text(f"{number}.csv", FILE.replace("C1", f"C{number}"))
     with where.open() as lake:
-        monkeypatch.setattr(Catalog, "note_changed", fails_once(Catalog.note_changed, when=second))
+        monkeypatch.setattr(Journal, "start_missing", fails_once(Journal.start_missing, when=second))
         assert lake.ingest(timeout=WAIT).succeeded == 3
-        assert len(noted) == 4, "the second start failed and was made again"
+        assert len(starts) == 4, "the second start failed and was made again"
 
 
 def hold_the_work(lake: Lake) -> subprocess.Popen[str]:
