@@ -17,6 +17,7 @@ from lakehead.storage.s3 import S3Store
 if TYPE_CHECKING:
     from lakehead.query import QueryEngine
     from lakehead.query.job import Ground, Limits
+    from lakehead.query.peek import Peek
     from lakehead.query.sandbox import Sandbox
 
 
@@ -31,6 +32,13 @@ def open_query_engine(config: LakeConfig, catalog: Catalog, store: ObjectStore) 
         memory_limit=config.memory_limit,
         threads=config.threads or None,
     )
+
+
+def open_peek(config: LakeConfig, catalog: Catalog, store: ObjectStore) -> Peek:
+    """What reads some rows of a few files. To be closed."""
+    from lakehead.query.peek import Peek
+
+    return Peek(catalog, store, cache_dir=config.state_dir / "cache", memory_limit=config.memory_limit)
 
 
 def open_sandbox(config: LakeConfig, store: ObjectStore, limits: Limits | None = None) -> Sandbox:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from lakehead.asking import look_at_sandbox, open_query_engine
+from lakehead.asking import look_at_sandbox, open_peek, open_query_engine
 from lakehead.catalog import Catalog, Crawlers
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
@@ -50,6 +51,7 @@ from lakehead.workflow.journal import Journal
 
 if TYPE_CHECKING:
     from lakehead.query import QueryEngine, QueryResult
+    from lakehead.query.peek import Peek
 
 FAILURES = 10
 """How many of the newest failures and notifications an overview tells."""
@@ -68,6 +70,7 @@ class LakeReader:
         # Executions compare their own moments with those of crawls, so a clock that was set back must not be seen.
         clock.not_before(self.journal.newest_step(), self.catalog.latest_crawl())
         self.notifier = Notifier(state / "notify.db", config.notify)
+        self._opened = ExitStack()
         self._changes = Changes(self.journal, self.catalog, self.notifier)
         self._ends = overview.Ends(self.journal)
 
@@ -98,6 +101,7 @@ class LakeReader:
 
     def close(self) -> None:
         """Let go of the databases. What is under way goes on when the lake is opened again."""
+        self._opened.close()
         for room in (self._changes, self.notifier, self.catalog, self.journal, self.events):
             room.close()
 
@@ -117,6 +121,12 @@ class LakeReader:
     @cached_property
     def _queries(self) -> QueryEngine:
         return open_query_engine(self.config, self.catalog, self.store)
+
+    @cached_property
+    def _peek(self) -> Peek:
+        peek = open_peek(self.config, self.catalog, self.store)
+        self._opened.callback(peek.close)
+        return peek
 
     def overview(self, window_seconds: int = 3600) -> Overview:
         """The lake at a glance. It reads only what ended since the last look, and of a long window a part at a time."""
@@ -213,7 +223,7 @@ class LakeReader:
 
     def sample(self, table: str, limit: int = 20) -> QueryResult:
         """Some rows of a table, from one of its newest files. Raises TableNotFound."""
-        return tables.sample(self.catalog, self._queries, table, limit)
+        return tables.sample(self.catalog, self._peek, table, limit)
 
     def _crawlers(self) -> Crawlers:
         return open_crawlers(self.config, self.contracts, self.store, self.catalog, self.journal)
@@ -253,7 +263,7 @@ class LakeReader:
         """Quarantined rows by key and line, of one object or with one reason where these are given."""
         contracts = self._indexed(dataset)
         return quarantine.quarantined_rows(
-            self.catalog, self._queries, contracts, key=key, reason=reason, limit=limit, offset=offset
+            self.catalog, self._peek, contracts, key=key, reason=reason, limit=limit, offset=offset
         )
 
     def _indexed(self, dataset: str | None) -> list[Contract]:

@@ -64,7 +64,7 @@ def by_engine(job: QueryJob, statement: str) -> dict[str, Any]:
 
 def locked_down(job: QueryJob, statement: str) -> dict[str, Any]:
     """In a session of the engine, after it was locked down for one file of the lake."""
-    session = child.open_engine(job)._connect(Path(job.folder))
+    session = child.open_engine(job).session(Path(job.folder))
     return outcome(session, statement, [Path(json.loads(job.sql)["file"])], Path(job.folder))
 
 

@@ -14,7 +14,7 @@ from lakehead.etl.base import CommitRecord
 from lakehead.results import QuarantineReason, QuarantineRow, QuarantineSummary
 
 if TYPE_CHECKING:
-    from lakehead.query import QueryEngine
+    from lakehead.query.peek import Peek
 
 
 def quarantined(records: Iterable[CommitRecord], limit: int) -> list[QuarantineSummary]:
@@ -34,9 +34,7 @@ def quarantined(records: Iterable[CommitRecord], limit: int) -> list[QuarantineS
     return sorted(found, key=lambda one: (-one.rows, one.key))[:limit]
 
 
-def quarantine_sql(
-    table: str, key: str | None, reason: str | None, limit: int, *, offset: int = 0, reasons: str = "reasons"
-) -> str:
+def quarantine_sql(table: str, key: str | None, reason: str | None, limit: int, *, reasons: str = "reasons") -> str:
     """Athena SQL for quarantined rows: key, line, text, and the reasons as this expression gives them."""
 
     def text(value: str) -> str:
@@ -46,9 +44,7 @@ def quarantine_sql(
     if reason:
         conditions.append(f"contains(reasons, {text(reason)})")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    begin = f" OFFSET {offset}" if offset else ""
-    selected = f'SELECT source_key, line, text, {reasons} FROM "{table}"'
-    return f"{selected}{where} ORDER BY source_key, line{begin} LIMIT {limit}"
+    return f'SELECT source_key, line, text, {reasons} FROM "{table}"{where} ORDER BY source_key, line LIMIT {limit}'
 
 
 def ranked_reasons(catalog: Catalog, contract: Contract, key: str | None, limit: int) -> list[QuarantineReason]:
@@ -87,7 +83,7 @@ def _told(held: Quarantined) -> tuple[str, int, Mapping[str, int], datetime, str
 
 def quarantined_rows(
     catalog: Catalog,
-    engine: QueryEngine,
+    peek: Peek,
     contracts: Sequence[Contract],
     *,
     key: str | None,
@@ -97,17 +93,16 @@ def quarantined_rows(
 ) -> list[QuarantineRow]:
     """Quarantined rows by dataset, key and line. Only objects that hold wanted ones, by the index, are read."""
     found: list[QuarantineRow] = []
+    where, values = ("WHERE list_contains(reasons, ?) ", [reason]) if reason is not None else ("", [])
+    sql = f"SELECT source_key, line, text, reasons FROM _rows {where}ORDER BY source_key, line LIMIT ? OFFSET ?"
     for contract in contracts:
-        table = contract.quarantine_table
+        left = limit - len(found)
         with catalog.snapshot() as seen:
-            counts = seen.quarantined.counts(table, key, reason)
-            objects, offset = _span(counts, offset, limit - len(found))
+            counts = seen.quarantined.counts(contract.quarantine_table, key, reason)
+            objects, offset = _span(counts, offset, left)
         if objects:
-            sql = quarantine_sql(table, key, reason, limit - len(found), offset=offset)
-            with engine.run(sql, only=partial(_files_of, objects)) as answer:
-                found += [
-                    QuarantineRow(contract.dataset, k, line, text, tuple(why)) for k, line, text, why in answer.rows
-                ]
+            rows = peek.rows(contract.quarantine_table, partial(_files_of, objects), sql, [*values, left, offset])
+            found += [QuarantineRow(contract.dataset, row[0], row[1], row[2], tuple(row[3])) for row in rows]
             offset = 0
         if len(found) >= limit:
             break

@@ -10,7 +10,8 @@ from lakehead.contract import Contract
 from lakehead.results import CrawlSummary, TableColumn, TableDetail, TablePartition, TableSummary
 
 if TYPE_CHECKING:
-    from lakehead.query import QueryEngine, QueryResult
+    from lakehead.query import QueryResult
+    from lakehead.query.peek import Peek
 
 
 def table_summary(table: Table) -> TableSummary:
@@ -71,10 +72,15 @@ def newest_crawls(
     return [crawl_summary(crawl) for crawl in found[:limit]]
 
 
-def sample(catalog: Catalog, engine: QueryEngine, name: str, limit: int) -> QueryResult:
+def sample(catalog: Catalog, peek: Peek, name: str, limit: int) -> QueryResult:
     """Some rows of a table, from one of its newest files. Raises TableNotFound."""
+    from lakehead.query import QueryResult
+    from lakehead.query.types import from_glue
+
     table = catalog.table(name)
-    return engine.run(f'SELECT * FROM "{table.name}" LIMIT {int(limit)}', only=_newest_file)
+    rows = peek.rows(name, _newest_file, "FROM _rows LIMIT ?", [limit])
+    columns = [(one.name, from_glue(one.type).athena) for one in (*table.columns, *table.partition_keys)]
+    return QueryResult(columns, iter(rows), len(rows))
 
 
 def _newest_file(seen: Snapshot, table: Table) -> list[CatalogFile]:
