@@ -69,13 +69,45 @@ const look = EditorView.theme({
 });
 
 /**
+ * Typing over a selection, without the browser's own editing: it keeps the look of what was there by inline styles, which
+ * the page's policy forbids.
+ */
+const typingOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { from, to, empty } = view.state.selection.main;
+    if (event.inputType !== "insertText" || empty || !event.data) return false;
+    event.preventDefault();
+    const typed = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+    const taken = view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, event.data, typed));
+    if (!taken) view.dispatch(typed());
+    return true;
+  },
+});
+
+/** Completes the columns of the tables that the text names, of all tables where it names none. */
+function columnsOf(tables) {
+  return (context) => {
+    const word = context.matchBefore(/[\w]+/);
+    if (!word ? !context.explicit : context.state.sliceDoc(word.from - 1, word.from) === ".") return null;
+    const text = context.state.doc.toString();
+    const named = Object.keys(tables).filter((name) => text.includes(name));
+    const columns = (named.length ? named : Object.keys(tables)).flatMap((name) => tables[name]);
+    const unique = new Map(columns.map((column) => [column.label, { ...column, boost: 1 }]));
+    return { from: word ? word.from : context.pos, options: [...unique.values()], validFor: /^\w*$/ };
+  };
+}
+
+/**
  * Put an editor into `host`. `run` is called for Ctrl+Enter, `changed` with the text after every edit.
  * Tab completes or indents; Escape, then Tab, leaves the editor, as CodeMirror does for keyboard users.
  */
 export function createEditor(host, { text = "", label = "SQL", hint = "", run, changed }) {
   const shadow = host.attachShadow({ mode: "open" });
   const language = new Compartment();
-  const withTables = (tables) => sql({ dialect: athena, schema: tables, upperCaseKeywords: true });
+  const withTables = (tables) => [
+    sql({ dialect: athena, schema: tables, upperCaseKeywords: true }),
+    athena.language.data.of({ autocomplete: columnsOf(tables) }),
+  ];
   const view = new EditorView({
     root: shadow,
     parent: shadow,
@@ -98,6 +130,7 @@ export function createEditor(host, { text = "", label = "SQL", hint = "", run, c
         look,
         EditorView.lineWrapping,
         EditorView.contentAttributes.of({ "aria-label": label }),
+        typingOver,
         EditorView.updateListener.of((update) => update.docChanged && changed(update.state.doc.toString())),
         keymap.of([
           { key: "Tab", run: acceptCompletion },

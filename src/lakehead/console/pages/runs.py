@@ -85,10 +85,15 @@ def _found(lake: Lake, filters: Mapping[str, str], since: datetime | None, until
 
 
 def run(request: Request) -> Response:
-    """One run."""
+    """One run. Of a file that has just landed, it may still wait for its turn: such links say `new`."""
     lake, name = console_of(request).lake, request.path_params["name"]
     tab = one_of(request, "tab", TABS, "events")
-    execution = lake.journal.describe(name)
+    try:
+        execution = lake.journal.describe(name)
+    except ExecutionNotFound:
+        if not text(request, "new"):
+            raise
+        return page(request, "run_waiting.html", here="runs", name=name)
     summary, graph = run_summary(execution), lake.run_graph(name)
     return page(
         request,

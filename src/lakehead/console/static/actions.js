@@ -20,7 +20,7 @@ async function act(button) {
     const body = button.dataset.body ? JSON.parse(button.dataset.body) : {};
     const answer = await call(button.dataset.method ?? "POST", button.dataset.path, body);
     const target = button.dataset.goto && answer?.[button.dataset.goto];
-    if (target && `/runs/${encodeURIComponent(target)}` !== location.pathname) location.assign(`/runs/${encodeURIComponent(target)}`);
+    if (target && `/runs/${encodeURIComponent(target)}` !== location.pathname) location.assign(`/runs/${encodeURIComponent(target)}?new=1`);
     toast(button.dataset.done ?? "Done.");
     announce(button.dataset.done ?? "Done.");
   } catch (error) {

@@ -8,27 +8,28 @@ import { announce } from "./dom.js";
 
 const RETRY_MS = 3_000;
 const regions = () => document.querySelectorAll("[data-live]");
-const running = new Map(); // region id -> whether it must be fetched once more
+const LATE_MS = 15_000;
+const running = new Map(); // region id -> {since, again}: when its refetch began, and whether one more must follow
 let source = null;
 let lastId = document.body.dataset.liveId ?? "";
 let retry = 0;
 
 /** Fetch a region; where that is under way, once more behind it, so that the last change is never missed. */
 export function refresh(region) {
-  if (running.has(region.id)) {
-    running.set(region.id, true);
+  const known = running.get(region.id);
+  if (known && performance.now() - known.since < LATE_MS) {
+    known.again = true;
     return;
   }
-  running.set(region.id, false);
+  running.set(region.id, { since: performance.now(), again: false });
   region.dispatchEvent(new CustomEvent("refresh"));
 }
 
 document.body.addEventListener("htmx:afterRequest", ({ detail }) => {
-  const again = running.get(detail.elt.id);
-  if (again === undefined) return;
+  const known = running.get(detail.elt.id);
   running.delete(detail.elt.id);
   const region = document.getElementById(detail.elt.id);
-  if (again && region) refresh(region);
+  if (known?.again && region) refresh(region);
 });
 
 function concerns({ live, run, dataset }, change) {
@@ -95,4 +96,5 @@ if (globalThis.Idiomorph) {
 document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
 addEventListener("pagehide", close);
 addEventListener("pageshow", (event) => event.persisted && open());
-open();
+// Not before htmx has taken up the regions, which it does when all of the page's scripts have run.
+document.addEventListener("DOMContentLoaded", open);

@@ -51,7 +51,7 @@ async function next() {
     });
     bar.value = 1;
     item.dataset.state = "landed";
-    note.replaceChildren(landed.new ? "landed: " : "landed before: ", element("a", { href: `/runs/${encodeURIComponent(landed.execution)}` }, "watch its run"));
+    note.replaceChildren(landed.new ? "landed: " : "landed before: ", element("a", { href: `/runs/${encodeURIComponent(landed.execution)}?new=1` }, "watch its run"));
     announce(`${file.name} landed`);
   } catch (error) {
     item.dataset.state = "failed";
