@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from support.lakedir import LakeDir
 
-from lakehead.errors import ExecutionNotFound, NotFound, TableNotFound
+from lakehead.errors import ExecutionNotFound, NotFound, QueryError, TableNotFound
 from lakehead.results import Changed
 
 LakeMaker = Callable[[str], LakeDir]
@@ -132,6 +132,26 @@ def test_the_quarantine(lake_dir: LakeMaker) -> None:
         assert lake.quarantine_rows(limit=2, offset=1) == rows[1:3]
         assert lake.quarantine_rows(reason=most.reason) == [rows[1], *rows[3:]]
         assert lake.quarantine_rows(key=KEY + "b.csv", reason=most.reason, offset=1) == [rows[4]]
+
+
+def test_only_files_that_hold_wanted_rows_are_read(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    for name in ("a.csv", "b.csv"):
+        where.land_text(name, MIXED)
+    with where.open() as lake:
+        lake.ingest()
+        whole = lake.quarantine_rows()
+        found = lake.loaded("sales/orders", KEY + "b.csv")
+        assert found is not None
+        path = lake.store.local_path(lake.config.processed_bucket, found.quarantine[0].key)
+        assert path is not None
+        path.write_bytes(b"no parquet")
+        assert lake.quarantine_rows(key=KEY + "a.csv") == lake.quarantine_rows(limit=2) == whole[:2]
+        assert lake.quarantine_rows(limit=1, offset=1) == whole[1:2]
+        with pytest.raises(QueryError):
+            lake.quarantine_rows(limit=1, offset=2)
+        with pytest.raises(NotFound, match="no page"):
+            lake.quarantine_files(after=KEY + "none.csv")
 
 
 def test_an_overview(lake_dir: LakeMaker) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,11 @@ class TestAtScale:
             (ExecutionFilter(labels={"dataset": "a", "key": "k1"}), "labels_value"),
             (ExecutionFilter(labels={"dataset": "a"}, status="FAILED"), "labels_value_status"),
             (ExecutionFilter(labels={"dataset": "a"}, since=BEGIN), "labels_value"),
+            (ExecutionFilter(labels={"dataset": "a"}, status="FAILED", until=BEGIN), "labels_value_status"),
+            (
+                ExecutionFilter(labels={"dataset": "a", "key": "k1"}, status="FAILED", until=BEGIN),
+                "labels_value_status",
+            ),
             (ExecutionFilter(name_prefix="load"), "sqlite_autoindex_executions_1"),
             (ExecutionFilter(name_prefix="load", status="FAILED"), "executions_status_name"),
         ],
@@ -178,6 +184,42 @@ class TestAtScale:
         assert f"INDEX {index}" in steps
         assert "SCAN" not in steps
         assert "TEMP B-TREE" not in steps
+
+    @pytest.mark.parametrize(
+        ("ask", "index"),
+        [
+            (lambda c: queries.count(c, "RUNNING", {"dataset": "a"}), "COVERING INDEX labels_value_status"),
+            (lambda c: queries.newest_end(c, "SUCCEEDED", "dataset", "a"), "COVERING INDEX labels_value_status"),
+            (lambda c: queries.newer_ends(c, (BEGIN, 7), 50), "COVERING INDEX executions_ended"),
+            (lambda c: queries.older_ends(c, (BEGIN, 7), BEGIN, 50), "COVERING INDEX executions_ended"),
+            (lambda c: queries.ended(c, [1, 2], ["rows"]), "INTEGER PRIMARY KEY"),
+            (lambda c: queries.redriven(c), "INDEX executions_status"),
+        ],
+    )
+    def test_the_overviews_questions_have_an_index(
+        self, big: Journal, ask: Callable[[sqlite3.Connection], object], index: str
+    ) -> None:
+        asked: list[str] = []
+        with big.database.read() as connection:
+            connection.set_trace_callback(asked.append)
+            ask(connection)
+            connection.set_trace_callback(None)
+        steps = [step for step in plan(big, asked[0], []).splitlines() if step.startswith(("SEARCH", "SCAN"))]
+        assert index in steps[0]
+        assert all(step.startswith(("SEARCH", "SCAN (subquery")) for step in steps)
+
+    @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 300)), min_size=1, max_size=9))
+    @settings(max_examples=10, deadline=None)
+    def test_ends_in_their_order(self, big: Journal, places: list[tuple[int, int]]) -> None:
+        """From any place on, in both directions, nothing is left out and nothing comes twice."""
+        every = sorted((one.ended, one.number) for one in big.executions(limit=20_000) if one.ended)
+        with big.database.read() as connection:
+            for second, number in places:
+                place = (BEGIN + timedelta(seconds=second, microseconds=1), number)
+                later = [one for one in every if one > place]
+                assert queries.newer_ends(connection, place, 30) == later[:30]
+                earlier = [one for one in every if one[0] >= BEGIN and one < place]
+                assert queries.older_ends(connection, place, BEGIN, 30) == earlier[::-1][:30]
 
 
 class TestHistory:
