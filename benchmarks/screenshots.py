@@ -134,9 +134,9 @@ def take(link: str, executable: str, run: str) -> None:
         page.wait_for_url(f"{site}/")
         cookie = opened.storage_state()
         for name, path, theme, height in (
-            ("console-overview", "/", "light", 980),
-            ("console-run", f"/runs/{run}", "dark", 980),
-            ("console-query", f"/query?sql={quote(QUESTION)}", "light", 980),
+            ("console-overview", "/", "light", 940),
+            ("console-run", f"/runs/{run}", "dark", 940),
+            ("console-query", f"/query?sql={quote(QUESTION)}", "light", 940),
         ):
             context = browser.new_context(
                 storage_state=cookie, color_scheme=theme, viewport={"width": 1400, "height": height}
@@ -156,6 +156,8 @@ def picture(context: BrowserContext, url: str, target: Path) -> None:
     if "/runs/" in url:
         page.wait_for_selector("#graph svg")
         page.get_by_role("button", name="Show all of it").click()
+        for _ in range(2):
+            page.get_by_role("button", name="Zoom in").click()
     if url.endswith("/"):
         page.wait_for_selector("#chart-rows canvas")
     page.mouse.move(0, 0)

@@ -35,7 +35,7 @@ function sizeOf(node) {
 /** Places for nodes and edges. A Parallel or Map becomes a frame around its branches, its own node the way in. */
 function layout({ nodes, edges }) {
   const graph = new dagre.graphlib.Graph({ compound: true, multigraph: true });
-  graph.setGraph({ rankdir: "TB", nodesep: 24, ranksep: 34, edgesep: 10, ranker: "tight-tree", marginx: 16, marginy: 16 });
+  graph.setGraph({ rankdir: "TB", nodesep: 24, ranksep: 34, edgesep: 10, marginx: 16, marginy: 16 });
   for (const node of nodes) {
     if (isFrame(node)) graph.setNode(frameId(node.id), { label: node.name });
     graph.setNode(node.id, sizeOf(node));
@@ -48,7 +48,7 @@ function layout({ nodes, edges }) {
     } else if (inside) graph.setParent(node.id, inside);
   }
   // Labels take no room: it would be theirs alone. They are drawn where the run went, and elsewhere under the pointer.
-  edges.forEach((edge, at) => graph.setEdge(edge.source, edge.target, { weight: edge.target === "end" ? 0 : edge.caught ? 1 : edge.label ? 4 : 10 }, String(at)));
+  edges.forEach((edge, at) => graph.setEdge(edge.source, edge.target, { weight: edge.caught ? 0.5 : edge.label ? 8 : 20 }, String(at)));
   dagre.layout(graph);
   return graph;
 }
@@ -214,10 +214,18 @@ function draw(host, data) {
   new ResizeObserver(() => view.touched || fit()).observe(root);
 }
 
+/** The graph without the lines from a state that ends it all, Fail or Succeed, to the end: they say nothing new. */
+function plain({ nodes, edges }) {
+  const last = new Set(nodes.filter(({ type }) => type === "Fail" || type === "Succeed").map(({ id }) => id));
+  const kept = edges.filter(({ source, target }) => !last.has(source) || target !== "end");
+  // Where nothing else leads there, the end must hang on something.
+  return { nodes, edges: kept.some(({ target }) => target === "end") ? kept : edges };
+}
+
 function update() {
   const figure = document.getElementById("graph");
   if (!figure) return;
-  const data = JSON.parse(figure.dataset.graph);
+  const data = plain(JSON.parse(figure.dataset.graph));
   if (shown?.shape === shapeOf(data) && shown.root.isConnected) paint(data);
   else draw(figure.querySelector("[data-keep]"), data);
 }
