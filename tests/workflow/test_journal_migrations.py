@@ -105,6 +105,15 @@ def test_a_document_that_cannot_be_run_any_more_fails_its_own_executions_only(st
         assert "DefinitionError" in str(journal.describe("waiting").cause)
 
 
+def test_executions_that_were_there_before_are_counted(stored: Path) -> None:
+    with Journal(stored, clock=Clock()) as journal:
+        assert (journal.counts(), journal.count("RUNNING"), journal.count("FAILED")) == ({"RUNNING": 2}, 2, 0)
+        journal.stop("waiting")
+        assert journal.counts() == {"RUNNING": 1, "ABORTED": 1}
+        journal.redrive("waiting")
+        assert journal.counts() == {"RUNNING": 2}
+
+
 def test_labels_that_an_earlier_version_left_running_are_mended(stored: Path) -> None:
     before = sqlite3.connect(stored)
     sql = "UPDATE executions SET status = 'SUCCEEDED', ended = created WHERE name = 'waiting'"

@@ -57,4 +57,16 @@ MIGRATIONS: Migrations = (
         """UPDATE labels SET status = (SELECT status FROM executions WHERE number = execution)
             WHERE status = 'RUNNING'""",
     ),
+    # How many executions have each status, so that nobody has to count them.
+    (
+        "CREATE TABLE counts (status TEXT PRIMARY KEY, executions INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        "INSERT INTO counts SELECT status, count(*) FROM executions GROUP BY status",
+        """CREATE TRIGGER executions_added AFTER INSERT ON executions BEGIN
+            INSERT INTO counts VALUES (new.status, 1) ON CONFLICT DO UPDATE SET executions = executions + 1; END""",
+        """CREATE TRIGGER executions_changed AFTER UPDATE OF status ON executions WHEN old.status <> new.status BEGIN
+            UPDATE counts SET executions = executions - 1 WHERE status = old.status;
+            INSERT INTO counts VALUES (new.status, 1) ON CONFLICT DO UPDATE SET executions = executions + 1; END""",
+        """CREATE TRIGGER executions_removed AFTER DELETE ON executions BEGIN
+            UPDATE counts SET executions = executions - 1 WHERE status = old.status; END""",
+    ),
 )

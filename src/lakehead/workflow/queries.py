@@ -153,7 +153,7 @@ def history(connection: sqlite3.Connection, name: str, *, after: int, limit: int
 
 def count(connection: sqlite3.Connection, status: str, labels: Mapping[str, str]) -> int:
     """How many executions have a status and at most one label."""
-    sql, values = "SELECT count(*) FROM executions WHERE status = ?", [status]
+    sql, values = "SELECT coalesce(sum(executions), 0) FROM counts WHERE status = ?", [status]
     for name, value in labels.items():
         sql = "SELECT count(*) FROM labels WHERE name = ? AND value = ? AND status = ?"
         values = [name, value, status]
@@ -232,7 +232,7 @@ def newest_end(connection: sqlite3.Connection, status: str, label: str, value: s
 def counts(connection: sqlite3.Connection, labels: Mapping[str, str]) -> dict[str, int]:
     """How many executions have each status."""
     if not labels:
-        rows = connection.execute("SELECT status, count(*) FROM executions GROUP BY status")
+        rows = connection.execute("SELECT status, executions FROM counts WHERE executions > 0")
         return dict(rows.fetchall())
     lead = _rarest(connection, labels)
     conditions, values = ["lead.name = ? AND lead.value = ?"], [lead, labels[lead]]
