@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehead.contract import Contract, SourceColumn
+from lakehead.contract.model import WHITESPACE
 from lakehead.contract.plan import OutputColumn, column_plan
 
 FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -287,3 +288,75 @@ def test_any_text_in_a_contract_is_only_text(make: Make, judge: Judge, text: str
     assert row.values == {"a": stripped or None, "b": text}
     assert row.reasons == ([] if stripped in (text, "") else ["a: not one of the valid values"])
     assert json.dumps(row.reasons)
+
+
+NUMBERS = ("0", "7", "-1", "007", "+7", " 7", "7 ", "1.5", "1.50", "1.", ".5", "1.005", "1e3", "99999999999", "0x10")
+TIMES = ("2025-01-31", "2025-02-30", "2025-1-5", " 2025-01-31", "2025-01-31 10:00:00", "31/01/2025", "1_000")
+TEXTS = ("true", "YES", " no", "x", "\u00a0x", "x\u00a0", "\tx", "é", "ab cd", "N/A", " N/A ", "", "''", "~", "!")
+CELLS = st.sampled_from([*NUMBERS, *TIMES, *TEXTS])
+FINE = ("1", "2.5", "31/01/2025", "2025-01-31", "2025-01-31 10:00:00", "true", "1e3", "x y", "z")
+
+
+@st.composite
+def mostly_fine(draw: st.DrawFn) -> tuple[str, ...]:
+    """A row of which one or two cells may be anything."""
+    row = list(FINE)
+    for at in draw(st.lists(st.integers(0, len(FINE) - 1), max_size=2)):
+        row[at] = draw(CELLS)
+    return tuple(row)
+
+
+@FUZZ
+@given(rows=st.lists(mostly_fine(), min_size=10, max_size=30), blanks=st.booleans())
+def test_rows_that_are_sure_are_what_the_whole_query_makes_of_them(
+    make: Make, judge: Judge, db: duckdb.DuckDBPyConnection, rows: list[tuple[str, ...]], blanks: bool
+) -> None:
+    """And a row that is not sure is handed on as it was read."""
+    contract = make(
+        {"name": "id", "physicalType": "bigint", "required": True},
+        options("price", "decimal(12,2)", minimum=0),
+        options("day", "date", format="dd/MM/yyyy"),
+        {"name": "at", "physicalType": "date", "required": True},
+        options("stamp", "timestamp"),
+        {"name": "ok", "logicalType": "boolean"},
+        {"name": "much", "physicalType": "double"},
+        options("name", "varchar", maxLength=4),
+        {"name": "word", "physicalType": "varchar", "required": True},
+        {"name": "total", "physicalType": "decimal(5,2)", "transformLogic": "id * price"},
+        custom={"csvNullTexts": ["N/A"]},
+    )
+    plan = column_plan(contract)
+    names = tuple(column.name for column in plan.source_columns)
+    found = judge(contract, [dict(zip(names, (cell or None for cell in row), strict=True)) for row in rows])
+    seen = "".join(blank for blank in WHITESPACE if any(blank in cell for row in rows for cell in row))
+    sure = db.execute(f"SELECT * FROM ({plan.sure_sql('raw', names, WHITESPACE if blanks else seen)}) ORDER BY _line")
+    doubtful = []
+    for row, (line, *values, text), read in zip(found, sure.fetchall(), rows, strict=True):
+        assert row.line == line
+        if text is None:
+            assert (list(row.values.values()), row.reasons) == (values, [])
+        else:
+            assert text == ",".join(read)
+            doubtful.append((row.line, text, row))
+    if doubtful:
+        db.execute("CREATE OR REPLACE TEMP TABLE doubtful (_line BIGINT, _text VARCHAR)")
+        db.executemany("INSERT INTO doubtful VALUES (?, ?)", [(line, text) for line, text, _ in doubtful])
+        query = plan.select_sql(plan.fields_sql("doubtful", names))
+        again = db.execute(f"SELECT * FROM ({query}) ORDER BY _line").fetchall()
+        assert again == [(row.line, *row.values.values(), row.reasons) for _, _, row in doubtful]
+
+
+def test_common_rows_need_no_closer_look(make: Make, db: duckdb.DuckDBPyConnection) -> None:
+    contract = make(
+        {"name": "id", "physicalType": "bigint", "required": True},
+        options("price", "decimal(12,2)", minimum=0),
+        {"name": "day", "physicalType": "date"},
+        options("name", "varchar", maxLength=9),
+        {"name": "ok", "logicalType": "boolean"},
+        {"name": "total", "physicalType": "decimal(14,2)", "transformLogic": "id * price"},
+    )
+    rows = "(1, '1', '1.5', '2025-01-31', 'é b', 'true'), (2, '-20', NULL, NULL, NULL, NULL)"
+    rows += ", (3, '3', '0', NULL, '日本', 'N')"
+    relation = f"(SELECT * FROM (VALUES {rows}) t(_line, id, price, day, name, ok))"
+    query = column_plan(contract).sure_sql(relation, ("id", "price", "day", "name", "ok"))
+    assert db.execute(f"SELECT COUNT(*), COUNT(_text) FROM ({query})").fetchone() == (3, 0)

@@ -7,6 +7,7 @@ import errno
 import io
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from lakehead.contract import Contract
 from lakehead.errors import Busy, CountMismatch, LakeheadError, StorageUnavailable
-from lakehead.etl import duckdb_engine, folders, reading, records, staging
+from lakehead.etl import duckdb_engine, folders, judging, pieces, reading, records, scan, source, staging
 from lakehead.etl.duckdb_engine import DuckDBEngine
 from lakehead.etl.folders import escape, hive_path
 from lakehead.model import ObjectVersion
@@ -98,7 +99,8 @@ def test_duckdb_counting_other_records_than_the_scan_is_not_believed(
     text = f"{HEADER}\n1,C,p,1,1,2025-01-01\n2,C,p,1\n3,C,p,1,1,2025-01-01,x,\n"
     loaded = load(text, engine=engines["duckdb"])
     assert careful_calls and loaded.counts == (3, 1, 2)
-    monkeypatch.setattr(duckdb_engine._Load, "_judge", lambda self, relation: 7)
+    judge = judging.Judging.whole
+    monkeypatch.setattr(judging.Judging, "whole", lambda self, relation: replace(judge(self, relation), rows=7))
     with pytest.raises(CountMismatch) as caught:
         load(text, engine=engines["duckdb"])
     assert caught.value.where["received"] == 7
@@ -244,7 +246,65 @@ def test_ordering_in_batches_changes_nothing(
         assert len(whole.result.files) == 3 * len(texts)
         with monkeypatch.context() as patch:
             patch.setattr(staging, "ROWS_ORDERED", 60)
+            patch.setattr(judging, "ROWS_ORDERED", 60)
             assert load(text, contract).digest == whole.digest
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file is cut into pieces of some hundred bytes."""
+    monkeypatch.setattr(source, "CHUNK", 64)
+    monkeypatch.setattr(scan, "CHUNK", 64)
+    monkeypatch.setattr(scan, "CUT", 64)
+    monkeypatch.setattr(pieces, "LEAST", 128)
+    monkeypatch.setattr(pieces, "MOST", 256)
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("scattered", [0, staging.SPAN_ROWS])
+def test_a_file_in_pieces_gives_the_same_files(
+    both: Callable[..., Any], orders: Contract, monkeypatch: pytest.MonkeyPatch, end: str, scattered: int
+) -> None:
+    """Bad rows and rows that only a closer look accepts lie in each piece, and keep their places."""
+    monkeypatch.setattr(staging, "SPAN_ROWS", scattered)
+    cells = {2: " {n}", 3: "0{n}", 7: "x", 11: "{n}.0"}
+    rows = [
+        f"{cells.get(n % 13, '{n}').format(n=n)},C{n % 5},p q,1,2.5{n % 3},2025-01-0{1 + n % 4}" for n in range(200)
+    ]
+    loaded = both("\ufeff" + end.join([HEADER, *rows]), orders)
+    bad = [n for n in range(200) if n % 13 in (7, 11)]
+    assert loaded.counts == (200, 200 - len(bad), len(bad))
+    assert [line for line, _, _ in loaded.quarantine] == [n + 2 for n in bad]
+    assert [text for _, text, _ in loaded.quarantine] == [rows[n] for n in bad]
+    by_day = [row[1] for day in range(4) for row in loaded.rows if row[0] == f"order_date=2025-01-0{1 + day}"]
+    assert by_day == [n for day in range(4) for n in range(200) if n % 4 == day and n not in bad]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_file_in_pieces_without_partitions(both: Callable[..., Any], text_contract: Contract) -> None:
+    rows = [f"{n},a{n}{' ' * (n % 7 == 0)},b" for n in range(100)]
+    loaded = both("\n".join(["n,a,b", *rows, "x,a,b", ""]), text_contract)
+    assert loaded.rows == [(n, f"a{n}", "b") for n in range(100)] and loaded.counts == (101, 100, 1)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_where_most_rows_are_in_doubt_all_are_judged_at_once(
+    both: Callable[..., Any], orders: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "_ROWS_IN_DOUBT", 0)
+    judged: list[str] = []
+    whole = judging.Judging.whole
+
+    def noted(self: judging.Judging, relation: str) -> Any:
+        judged.append(relation)
+        return whole(self, relation)
+
+    monkeypatch.setattr(judging.Judging, "whole", noted)
+    rows = [f" {n},C,p,1,2.50,2025-01-0{1 + n % 3}" for n in range(50)]
+    loaded = both("\n".join([HEADER, *rows]), orders)
+    assert loaded.counts == (50, 50, 0)
+    assert ["clean.csv" in relation for relation in judged] == [False, True], "the file itself, then the careful copy"
 
 
 def test_loads_in_parallel(orders: Contract, tmp_path: Path, engines: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from lakehead.contract import rules, sql
 from lakehead.contract.casts import Cast, cast_of, clean, why
 from lakehead.contract.checks import FileCheck, file_checks
-from lakehead.contract.model import Column, Contract, Kind, NotMissing, SourceColumn
+from lakehead.contract.model import WHITESPACE, Column, Contract, Kind, NotMissing, SourceColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,22 @@ class ColumnPlan:
         the text has no value, and `_reasons VARCHAR[]`, empty where the row is good. No row makes the query fail.
         """
         return _Query(self.contract, relation, absent).write()
+
+    def sure_sql(self, relation: str, names: tuple[str, ...], blanks: str = WHITESPACE) -> str:
+        """A quick DuckDB query for the many rows that need no closer look: no text is trimmed, no grammar matched.
+
+        In: `_line BIGINT` and the columns `names` of a file without quotes as text, null where it is empty. `blanks`
+        are the characters of WHITESPACE that occur in the file. Out: `_line`, the output columns, and `_text`: null
+        where `select_sql` would give the row the same values and no reason; else the row's text, for `fields_sql`.
+        A contract with unique keys has no such query.
+        """
+        return _SureQuery(self.contract, relation, frozenset(), names=names, blanks=blanks).write()
+
+    def fields_sql(self, relation: str, names: tuple[str, ...]) -> str:
+        """The rows that `sure_sql` left in doubt (`_line`, `_text`), cut into fields again, for `select_sql`."""
+        fields = ", ".join(f"NULLIF(_f[{number}], '') AS {sql.name(name)}" for number, name in enumerate(names, 1))
+        delimiter = sql.text(self.contract.dialect.delimiter)
+        return f"(SELECT _line, {fields} FROM (SELECT _line, STRING_SPLIT(_text, {delimiter}) AS _f FROM {relation}))"
 
     def quality_sql(self, relation: str) -> tuple[FileCheck, ...]:
         """The contract's checks of a whole file, as queries over a relation of its accepted rows (output columns)."""
@@ -77,19 +93,26 @@ class _Query:
 
     def write(self) -> str:
         self.layers = [self._read(), self._canonical(), self._trimmed(), self._nulled(), self._values()]
-        for generation in self._generations():
-            self.layers.append([f"{column.expression} AS _w{self.number[column.name]}" for column in generation])
-            self.layers.append([f"{self._fitted(column)} AS {sql.name(column.name)}" for column in generation])
+        self._compute()
         self.layers.append([f"COALESCE({' OR '.join(self._defects()) or 'FALSE'}, FALSE) AS _bad"])
         bad = "_bad"
         for index, key in enumerate(self.contract.unique_keys):
             self.layers.append([f"{_repeated(key, bad)} AS _d{index}"])
             bad = f"({bad} OR _d{index})"
+        return self._nested(f"{self._reasons(bad)} AS _reasons")
+
+    def _nested(self, last: str) -> str:
+        """The layers around each other; out come `_line`, the output columns and `last`."""
         query = f"SELECT {', '.join(self.layers[0])} FROM {self.relation}"
         for layer in filter(None, self.layers[1:]):
             query = f"SELECT *, {', '.join(layer)} FROM (\n{query}\n)"
         names = ", ".join(sql.name(column.name) for column in self.columns)
-        return f"SELECT _line, {names}, {self._reasons(bad)} AS _reasons FROM (\n{query}\n)"
+        return f"SELECT _line, {names}, {last} FROM (\n{query}\n)"
+
+    def _compute(self) -> None:
+        for generation in self._generations():
+            self.layers.append([f"{column.expression} AS _w{self.number[column.name]}" for column in generation])
+            self.layers.append([f"{self._fitted(column)} AS {sql.name(column.name)}" for column in generation])
 
     def _read(self) -> list[str]:
         items = ["_line"]
@@ -234,6 +257,76 @@ class _Query:
             if other.inputs:
                 tests.append(f"({self._inputs_failed(other)})")
         return " OR ".join(tests) or "FALSE"
+
+
+@dataclass
+class _SureQuery(_Query):
+    """`_f2` is the file's column 2 as it was read; `_n1` the text of source column 1, null where a null text stands."""
+
+    names: tuple[str, ...] = ()
+    blanks: str = WHITESPACE
+
+    def write(self) -> str:
+        self.layers = [["_line", *(f"{sql.name(name)} AS _f{index}" for index, name in enumerate(self.names))]]
+        self.layers.append(self._nulled())
+        self.layers.append(self._values())
+        self._compute()
+        fields = ", ".join(f"COALESCE(_f{index}, '')" for index in range(len(self.names)))
+        text = f"CONCAT_WS({sql.text(self.contract.dialect.delimiter)}, {fields})"
+        return self._nested(f"CASE WHEN {' AND '.join(self._demands()) or 'TRUE'} THEN NULL ELSE {text} END AS _text")
+
+    def _nulled(self) -> list[str]:
+        # One that trimming would change stands in no trimmed text.
+        nulls = ", ".join(sql.text(text) for text in self.nulls if text == text.strip(WHITESPACE))
+        fields = [(self._field(source), number) for source, number in self.sources.items()]
+        return (
+            [f"CASE WHEN {text} IN ({nulls}) THEN NULL ELSE {text} END AS _n{n}" for text, n in fields] if nulls else []
+        )
+
+    def _field(self, source: str) -> str:
+        return f"_f{self.names.index(source)}" if source in self.names else "CAST(NULL AS VARCHAR)"
+
+    def _text_of(self, column: Column) -> str:
+        assert column.source is not None
+        nulled = len(self.layers) > 1 and self.layers[1]
+        return f"_n{self.sources[column.source]}" if nulled else self._field(column.source)
+
+    def _values(self) -> list[str]:
+        items = []
+        for column in self.columns:
+            if column.source is None:
+                continue
+            value, cast = self._text_of(column), self.casts.get(column.name)
+            if cast is not None:
+                canonical = cast.canonical is not None
+                value = f"TRY_CAST({value} AS {cast.sql_type})" if canonical else cast.careful(value)
+            items.append(f"{value} AS {sql.name(column.name)}")
+        return items
+
+    def _demands(self) -> Iterator[str]:
+        """Conditions, never true for a row that `select_sql` would see otherwise. A null counts as false."""
+        for column in self.columns:
+            value = sql.name(column.name)
+            if column.never_null:
+                yield f"{value} IS NOT NULL"
+            if column.source is not None:
+                read = self._as_it_stands(column, value)
+                yield read if column.never_null else f"({self._text_of(column)} IS NULL OR ({read}))"
+            elif not column.never_null:
+                yield f"({value} IS NOT NULL OR _w{self.number[column.name]} IS NULL)"
+            for rule in column.rules:
+                yield f"NOT COALESCE({rules.broken(rule, column, value)}, FALSE)"
+
+    def _as_it_stands(self, column: Column, value: str) -> str:
+        """SQL, null or false unless the text that was read, untrimmed, is canonical or a whole match."""
+        text, cast = self._text_of(column), self.casts.get(column.name)
+        if cast is not None:
+            return cast.fast(text, value, ()) if cast.canonical is not None else f"{value} IS NOT NULL"
+        ends = "".join(f" AND NOT ENDS_WITH({text}, {sql.text(blank)})" for blank in self.blanks)
+        # ASCII's blanks come before the exclamation mark.
+        wide = [blank for blank in self.blanks if blank > "!"]
+        starts = "".join(f" AND NOT STARTS_WITH({text}, {sql.text(blank)})" for blank in wide)
+        return f"{text} >= '!'{starts}{ends}"
 
 
 def _repeated(key: tuple[str, ...], bad: str) -> str:

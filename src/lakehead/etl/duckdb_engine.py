@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehead.contract import Contract, sql
 from lakehead.contract.plan import ColumnPlan, column_plan
+from lakehead.etl import folders
 from lakehead.etl.base import EngineResult, StagedFile
 from lakehead.etl.header import Columns
+from lakehead.etl.judged import Judged, Partition, partitions, threads_of
+from lakehead.etl.judging import Judging, Lines, ManyInDoubt
+from lakehead.etl.pieces import Piece, copy, cut
 from lakehead.etl.place import Place
-from lakehead.etl.quarantine import write_quarantine
+from lakehead.etl.quarantine import write_quarantine, write_texts
 from lakehead.etl.reading import Reading, read_source
 from lakehead.etl.records import Normalised
 from lakehead.etl.scan import MAX_RECORD
-from lakehead.etl.sessions import Sessions, explained
+from lakehead.etl.sessions import Sessions, columns_optional, explained
 from lakehead.etl.staging import Accepted, write_partitions
 from lakehead.etl.tally import Tally
 from lakehead.model import ObjectVersion
@@ -24,8 +31,6 @@ from lakehead.model import ObjectVersion
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-GOOD = "len(_reasons) = 0"
-BAD = "len(_reasons) > 0"
 _LONGEST_ROW = 5 * MAX_RECORD
 """In bytes, and with quotes doubled and a line number before it: what DuckDB must be ready for."""
 
@@ -77,7 +82,7 @@ class DuckDBEngine:
 
 @dataclass
 class _Load:
-    """One load, step by step. Table `judged` holds every well-formed row, with its reasons."""
+    """One load, step by step."""
 
     connection: DuckDBPyConnection
     plan: ColumnPlan
@@ -86,56 +91,91 @@ class _Load:
     tally: Tally
     staging: Path
     work: Path
-    line: str = "_line"
     normalised: Normalised | None = None
     contract: Contract = field(init=False)
+    judging: Judging = field(init=False)
 
     def __post_init__(self) -> None:
         self.contract = self.plan.contract
+        large = self.reading.text.size > folders.TEXT_PER_FILE  # its rows may be cut into several files
+        ordered = bool(self.contract.partitions or self.contract.unique_keys) or large
+        names, absent = self.columns.names, self.columns.absent
+        self.judging = Judging(self.connection, self.plan, names, absent, self.reading.seen.blanks, ordered)
 
     def run(self, *, fast: bool) -> EngineResult:
-        if not (fast and self._fast()):
-            self._careful()
+        judged = (self._fast() if fast else None) or self._careful()
         tally = self.tally
         if tally.records == 0:
-            self.connection.execute("DROP TABLE judged")
+            self.judging.clear()
             return self.reading.no_rows()
-        self._count()
+        self._count_refused(judged)
+        found = []
+        for partition in partitions(self.connection, judged, self.contract.partitions):
+            tally.accept(partition.values, partition.rows)
+            found.append(partition)
         tally.refuse_too_many()
-        warnings = (*self.reading.warnings, *self._check_quality())
-        quarantine = self._write_quarantine()
-        files = self._write_data()
+        warnings = (*self.reading.warnings, *self._check_quality(judged))
+        with columns_optional(self.connection):
+            quarantine = self._write_quarantine(judged)
+            files = self._write_data(judged, found)
+        self.judging.clear()
         return tally.result(files, quarantine, warnings)
 
-    def _fast(self) -> bool:
-        """DuckDB reads the file itself. False where it refuses it or counts other records than the scan did."""
+    def _fast(self) -> Judged | None:
+        """DuckDB reads the file itself. None where it refuses it or counts other records than the scan did."""
         import duckdb
 
         records = self.reading.plain_records(self.columns)
-        if records is None:
-            return False
+        if not records:
+            return None
         self.tally.records = records
-        self.line = f"(rowid + {self.columns.first_line})"
-        options = self._options(self.columns.names, skip=1 if self.columns.header else 0)
-        numbered = "CAST(0 AS BIGINT)"
-        if self.contract.unique_keys:  # the first row of a key is told by its line; this costs the parallel read
-            self.line, numbered = "_line", f"ROW_NUMBER() OVER () + {self.columns.first_line - 1}"
-        path = sql.text(str(self.reading.text.path))
-        relation = f"(SELECT {numbered} AS _line, * FROM read_csv({path}, {options}))"
         try:
-            return self._judge(relation) == records
+            judged = self._quickly() or self.judging.whole(self._plain(self.reading.text.path))
         except (duckdb.InvalidInputException, duckdb.ConversionException):
-            return False
+            judged = None
+        if judged is None or judged.rows != records:
+            self.judging.clear()
+            return None
+        return judged
 
-    def _careful(self) -> None:
+    def _quickly(self) -> Judged | None:
+        if self.contract.unique_keys:
+            return None
+        pieces = cut(self.reading.text, self.reading.seen, threads_of(self.connection))
+        try:
+            return self.judging.in_pieces([Lines(piece.line, partial(self._open, pieces, piece)) for piece in pieces])
+        except ManyInDoubt:
+            return None
+
+    @contextmanager
+    def _open(self, pieces: Sequence[Piece], piece: Piece) -> Iterator[str]:
+        source = self.reading.text.path
+        if len(pieces) == 1:
+            yield self._plain(source)
+            return
+        copied = self.work / f"piece{piece.number}.csv"
+        copy(piece, source, copied)
+        yield self._plain(copied, piece.line)
+        copied.unlink()
+
+    def _plain(self, path: Path, line: int = 1) -> str:
+        """A relation of the rows of a file of which each line is a record; its first line has this number."""
+        skip = self.columns.first_line - 1 if line == 1 else 0
+        options = self._options(self.columns.names, skip=skip)
+        numbered = f"ROW_NUMBER() OVER () + {line + skip - 1} AS _line"
+        return f"(SELECT {numbered}, * FROM read_csv({sql.text(str(path))}, {options}))"
+
+    def _careful(self) -> Judged:
         self.normalised = found = self.reading.normalise(self.contract, self.columns, self.work)
         self.tally.begin(found)
-        self.line = "_line"
         names = ("_line", *self.columns.names)
         options = self._options(names, skip=0, parallel=not found.spans) + r", new_line = '\n'"
         path = sql.text(str(found.clean))
-        judged = self._judge(f"(SELECT * REPLACE (CAST(_line AS BIGINT) AS _line) FROM read_csv({path}, {options}))")
-        self.tally.demand("DuckDB read another number of records than Python", found.good, judged)
+        judged = self.judging.whole(
+            f"(SELECT * REPLACE (CAST(_line AS BIGINT) AS _line) FROM read_csv({path}, {options}))"
+        )
+        self.tally.demand("DuckDB read another number of records than Python", found.good, judged.rows)
+        return judged
 
     def _options(self, names: tuple[str, ...], *, skip: int, parallel: bool = True) -> str:
         dialect = self.contract.dialect
@@ -150,69 +190,47 @@ class _Load:
             f"max_line_size = {_LONGEST_ROW}"
         )
 
-    def _judge(self, relation: str) -> int:
-        """Cast and judge all rows; the number of rows there are. Rows keep the order of their lines."""
-        query = self.plan.select_sql(relation, self.columns.absent)
-        dropped = "" if self.line == "_line" else " EXCLUDE (_line)"
-        made = self.connection.execute(f"CREATE OR REPLACE TABLE judged AS SELECT *{dropped} FROM ({query})")
-        (count,) = made.fetchone() or (0,)
-        return int(count)
-
-    def _count(self) -> None:
-        """Count the rows of each partition and of each list of reasons, at once."""
-        keys = [sql.name(name) for name in self.contract.partitions]
-        values = "".join(f"CASE WHEN {GOOD} THEN {key} END AS k{n}, " for n, key in enumerate(keys))
-        texts = "".join(f"CAST(k{n} AS VARCHAR), " for n in range(len(keys)))
-        order = ", ".join(["reasons NULLS FIRST", *(f"k{n} NULLS LAST" for n in range(len(keys)))])
+    def _count_refused(self, judged: Judged) -> None:
+        """Count the rows of each list of reasons."""
         found = self.connection.execute(
-            f"SELECT {texts} reasons, n, line FROM (SELECT {values} CASE WHEN {BAD} THEN _reasons END AS reasons, "
-            f"COUNT(*) AS n, MIN({self.line}) AS line FROM judged GROUP BY ALL) ORDER BY {order}"
+            f"SELECT _reasons, COUNT(*), MIN(_line) FROM ({judged.refused}) GROUP BY _reasons ORDER BY _reasons"
         )
         while row := found.fetchone():
-            *key, reasons, count, line = row
-            if reasons is None:
-                self.tally.accept(key, count)
-            else:
-                self.tally.quarantined += count
-                for reason in reasons:
-                    self.tally.refuse(reason, count, line)
+            reasons, count, line = row
+            self.tally.quarantined += count
+            for reason in reasons:
+                self.tally.refuse(reason, count, line)
 
-    def _check_quality(self) -> tuple[str, ...]:
+    def _check_quality(self, judged: Judged) -> tuple[str, ...]:
         names = ", ".join(sql.name(column.name) for column in self.plan.output_columns)
-        checks = self.plan.quality_sql(f"(SELECT {names} FROM judged WHERE {GOOD})")
+        checks = self.plan.quality_sql(f"({judged.accepted(names)})")
         return self.tally.check_quality(checks, lambda _, query: self._first(query))
 
     def _first(self, query: str) -> object:
         (value, *_) = self.connection.execute(query).fetchone() or (None,)
         return value
 
-    def _write_quarantine(self) -> StagedFile | None:
+    def _write_quarantine(self, judged: Judged) -> StagedFile | None:
         if not self.tally.quarantined:
             return None
+        target, place = self.staging / "quarantine.parquet", self.tally.place
+        if judged.texts:
+            return write_texts(self.connection, judged.refused, self.tally.quarantined, place, target)
         return write_quarantine(
             self.connection,
-            f"SELECT {self.line} AS line, _reasons FROM judged WHERE {BAD} ORDER BY line",
+            f"SELECT _line, _reasons FROM ({judged.refused}) ORDER BY _line",
             self.reading.text,
             self.normalised,
             lone_cr=self.reading.seen.lone_cr,
-            place=self.tally.place,
+            place=place,
             work=self.work,
-            target=self.staging / "quarantine.parquet",
+            target=target,
         )
 
-    def _write_data(self) -> tuple[StagedFile, ...]:
-        rows = Accepted(
-            "judged",
-            GOOD,
-            self.line,
-            self.plan.output_columns,
-            self.contract.partitions,
-            self.tally.partitions,
-            self.reading.text.size,
-            in_order=not self.contract.unique_keys,  # telling repeated keys apart reorders the rows
-        )
+    def _write_data(self, judged: Judged, found: Sequence[Partition]) -> tuple[StagedFile, ...]:
+        columns, keys = self.plan.output_columns, self.contract.partitions
+        rows = Accepted(judged, found, columns, keys, self.reading.text.size)
         files = tuple(write_partitions(self.connection, rows, self.staging / "data", self.tally.place))
-        self.connection.execute("DROP TABLE IF EXISTS judged")
         written = sum(file.rows for file in files)
         self.tally.demand("other rows were written than were accepted", self.tally.committed, written)
         return files

@@ -52,16 +52,22 @@ def write_quarantine(
         for row in rows:
             writer.writerow(row)
             count += 1
-    written = _copy(connection, listed, place, target)
-    if written != count:
-        raise CountMismatch(
-            "other rows were quarantined than were refused; nothing was committed",
-            hint="This is a fault of Lakehead; please report it with the file.",
-            **place.where,
-            expected=count,
-            received=written,
-        )
-    return StagedFile(target, "", count, target.stat().st_size)
+    rows_of = (
+        "SELECT line, text, string_split(reasons, chr(10)) AS reasons "
+        f"FROM read_csv({sql.text(str(listed))}, columns = {{line: 'BIGINT', reasons: 'VARCHAR', text: 'VARCHAR'}}, "
+        "auto_detect = false, hive_partitioning = false, header = false, delim = ',', quote = '\"', escape = '\"', "
+        f"new_line = '\\n', strict_mode = true, parallel = false, max_line_size = {_LONGEST})"
+    )
+    return _copy(connection, rows_of, count, place, target)
+
+
+def write_texts(connection: DuckDBPyConnection, refused: str, count: int, place: Place, target: Path) -> StagedFile:
+    """The same file; `refused` is a query of `_line`, `_reasons` and `_text` of all `count` rows that are dropped.
+
+    Raises CountMismatch.
+    """
+    rows = f"SELECT _line AS line, _text AS text, _reasons AS reasons FROM ({refused}) ORDER BY line"
+    return _copy(connection, rows, count, place, target)
 
 
 def dropped_rows(
@@ -97,15 +103,19 @@ def _malformed_rows(normalised: Normalised) -> Iterator[Dropped]:
             yield int(line), reason, text
 
 
-def _copy(connection: DuckDBPyConnection, listed: Path, place: Place, target: Path) -> int:
+def _copy(connection: DuckDBPyConnection, rows: str, count: int, place: Place, target: Path) -> StagedFile:
     origin = place.origin
     bucket, key, etag, dataset = map(sql.text, (origin.bucket, origin.key, origin.etag, place.dataset))
     (written,) = connection.execute(
-        f"COPY (SELECT {bucket} AS source_bucket, {key} AS source_key, {etag} AS source_etag, line, text, "
-        f"string_split(reasons, chr(10)) AS reasons, {dataset} AS dataset FROM read_csv({sql.text(str(listed))}, "
-        "columns = {line: 'BIGINT', reasons: 'VARCHAR', text: 'VARCHAR'}, auto_detect = false, "
-        "hive_partitioning = false, header = false, "
-        "delim = ',', quote = '\"', escape = '\"', new_line = '\\n', strict_mode = true, parallel = false, "
-        f"max_line_size = {_LONGEST})) TO {sql.text(str(target))} ({PARQUET})"
+        f"COPY (SELECT {bucket} AS source_bucket, {key} AS source_key, {etag} AS source_etag, line, text, reasons, "
+        f"{dataset} AS dataset FROM ({rows})) TO {sql.text(str(target))} ({PARQUET})"
     ).fetchone() or (0,)
-    return int(written)
+    if written != count:
+        raise CountMismatch(
+            "other rows were quarantined than were refused; nothing was committed",
+            hint="This is a fault of Lakehead; please report it with the file.",
+            **place.where,
+            expected=count,
+            received=written,
+        )
+    return StagedFile(target, "", count, target.stat().st_size)

@@ -6,6 +6,7 @@ import codecs
 from dataclasses import dataclass
 
 from lakehead.contract import Dialect
+from lakehead.contract.model import WHITESPACE
 from lakehead.errors import BinaryContent, TooLarge
 from lakehead.etl.place import Place
 from lakehead.etl.source import CHUNK, TextFile, position, undecodable
@@ -14,6 +15,7 @@ MAX_RECORD = 1 << 20
 """The longest record that is loaded, in characters; a longer one is quarantined."""
 MAX_LINE = 8 << 20
 """The longest line that is read at all, in bytes; a file with a longer one is refused."""
+CUT = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +24,16 @@ class Scan:
 
     `plain` says that every line ends alike, with LF or CRLF, and that there is no quote character, no line longer
     than a record may be and no second line like the first: then each line is a record, and a field is what is between
-    delimiters. `lone_cr` says that there is a CR without an LF behind it.
+    delimiters. `lone_cr` says that there is a CR without an LF behind it. `blanks` are the characters of WHITESPACE
+    that occur. `cuts` are places behind an LF, some `CUT` bytes apart: offset, and the number of lines before.
     """
 
     lines: int
     delimiters: int
     plain: bool
     lone_cr: bool
+    blanks: str
+    cuts: tuple[tuple[int, int], ...]
 
     def rectangular(self, width: int) -> bool:
         """Whether the fast reader may have the file: as many delimiters as lines of `width` fields need.
@@ -58,6 +63,9 @@ class _Look:
         self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.feeds = self.returns = self.pairs = self.delimiters = self.run = 0
         self.quoted = self.repeated = self.overlong = self.ended = False
+        self.missing = {blank: blank.encode() for blank in WHITESPACE}
+        self.cuts: list[tuple[int, int]] = []
+        self.next_cut = CUT
 
     def at(self, chunk: bytes) -> None:
         self._text(chunk)
@@ -69,15 +77,21 @@ class _Look:
         if b"\r" in chunk:
             self.returns += chunk.count(b"\r")
             self.pairs += chunk.count(b"\r\n")
+        self._blanks(chunk)
         self.ended = chunk.endswith(b"\n")
         self.offset += len(chunk)
+        if self.ended and self.offset >= self.next_cut:
+            self.cuts.append((self.offset, self.feeds))
+            self.next_cut = self.offset + CUT
 
     def result(self) -> Scan:
         self._decode(b"", final=True)
         uniform = self.returns == 0 or self.returns == self.pairs == self.feeds
         plain = uniform and not (self.quoted or self.repeated or self.overlong)
         unended = self.offset > self.text.bom and not self.ended
-        return Scan(self.feeds + unended, self.delimiters, plain, self.returns != self.pairs)
+        blanks = "".join(blank for blank in WHITESPACE if blank not in self.missing)
+        lone_cr = self.returns != self.pairs
+        return Scan(self.feeds + unended, self.delimiters, plain, lone_cr, blanks, tuple(self.cuts))
 
     def _text(self, chunk: bytes) -> None:
         zero = chunk.find(b"\0")
@@ -125,6 +139,12 @@ class _Look:
                 line=line,
                 expected=f"at most {MAX_LINE} bytes a line",
             )
+
+    def _blanks(self, chunk: bytes) -> None:
+        plain = chunk.isascii()  # then a search for two bytes, which is slow, finds nothing
+        for blank, written in tuple(self.missing.items()):
+            if (len(written) == 1 or not plain) and written in chunk:
+                del self.missing[blank]
 
     def _repetition(self, chunk: bytes) -> None:
         """The first line again, anywhere: perhaps a header in mid-file. The careful reader decides."""

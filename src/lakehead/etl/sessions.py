@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
+UNSAFE = "type_pushdown"
+"""DuckDB 2.0 turns TRY_CAST over read_csv into the reader's hard cast by it, and loses rows."""
+
+
 class Sessions:
     """Hands out sessions, each to one thread at a time. A session that failed is not used again."""
 
@@ -65,9 +69,19 @@ class Sessions:
         if self.threads is not None:
             config["threads"] = self.threads
         connection = duckdb.connect(":memory:", config=config)
-        # DuckDB 2.0 turns TRY_CAST over read_csv into the reader's hard cast and loses rows.
-        connection.execute("SET disabled_optimizers = 'type_pushdown'")
+        connection.execute(f"SET disabled_optimizers = '{UNSAFE}'")
         return connection
+
+
+@contextmanager
+def columns_optional(connection: DuckDBPyConnection) -> Iterator[None]:
+    """Parquet columns are optional, whatever is in them. Else those that no row of a table leaves empty are required,
+    so that a file's schema would follow from rows that are not in it."""
+    connection.execute(f"SET disabled_optimizers = '{UNSAFE},statistics_propagation'")
+    try:
+        yield
+    finally:
+        connection.execute(f"SET disabled_optimizers = '{UNSAFE}'")
 
 
 @contextmanager

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,134 +11,144 @@ from typing import TYPE_CHECKING
 from lakehead.contract import sql
 from lakehead.contract.plan import OutputColumn
 from lakehead.etl.base import StagedFile
-from lakehead.etl.folders import Partitions, folder_of, rows_per_file
+from lakehead.etl.folders import folder_of, rows_per_file
+from lakehead.etl.judged import Judged, Partition, Span, one_thread_each
 from lakehead.etl.place import Place
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 ROWS_ORDERED = 1 << 20
-"""How many rows are ordered at once, unless one partition has more."""
-_BATCHES_AT_ONCE = 2
+"""How many rows of small files are put in order together, before they are written."""
+SPAN_ROWS = 1_000
+"""To fetch a span of a file's rows costs what it costs to put so many rows in order."""
 # Version 1 pages, for Spark 3.5 cannot read all encodings of version 2.
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v1, ROW_GROUP_SIZE 122880"
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The accepted rows: those of table `relation` that meet `condition`; `line` is the SQL of a row's line.
+    """The accepted rows, by partition. `text_bytes` is the size of the text that they come from."""
 
-    `keys` names the partition columns in the order of the folders. `partitions` has their values, as texts, and the
-    number of rows of each, in the order of the values, nulls last. `text_bytes` is the size of the text that the rows
-    come from. `in_order` says that the table holds the rows in the order of their lines.
-    """
-
-    relation: str
-    condition: str
-    line: str
+    judged: Judged
+    partitions: Sequence[Partition]
     columns: tuple[OutputColumn, ...]
     keys: tuple[str, ...]
-    partitions: Partitions
     text_bytes: int
-    in_order: bool
 
     @property
-    def query(self) -> str:
+    def stored(self) -> str:
         """SQL for the columns that are stored in files."""
-        stored = ", ".join(sql.name(column.name) for column in self.columns if not column.partition)
-        return f"SELECT {stored} FROM {self.relation} WHERE {self.condition}"
+        return ", ".join(sql.name(column.name) for column in self.columns if not column.partition)
 
 
 @dataclass(frozen=True, slots=True)
-class _Slice:
-    """Rows of one partition that make up one file: `count` rows from the `first` of their batch."""
+class _File:
+    """A file to write: number `number` of those in its folder."""
 
-    partition: str
+    folder: str
     number: int
-    first: int
-    count: int
+    spans: tuple[Span, ...]
 
+    @property
+    def rows(self) -> int:
+        return sum(span.count for span in self.spans)
 
-@dataclass(slots=True)
-class _Batch:
-    """Partitions that are ordered together: those whose first key is from `least` to `most`, `rows` rows."""
-
-    number: int
-    least: str | None
-    most: str | None
-    rows: int = 0
-    slices: list[_Slice] = field(default_factory=list)
+    @property
+    def scattered(self) -> bool:
+        """Whether its rows are so few from so many parts that they are put in order first, with those of others."""
+        return len(self.spans) > 1 and self.rows < SPAN_ROWS * len(self.spans)
 
 
 def write_partitions(connection: DuckDBPyConnection, rows: Accepted, target: Path, place: Place) -> list[StagedFile]:
     """Write `<partition>/<n>.parquet` below `target`, rows in the order of their lines."""
-    batches = _batches(rows, place)
-    slices = [item for batch in batches for item in batch.slices]
-    for partition in dict.fromkeys(item.partition for item in slices):
-        (target / partition).mkdir(parents=True, exist_ok=True)
-    if len(slices) == 1:
-        order = "" if rows.in_order else f" ORDER BY {rows.line}"
-        return [_copy(connection, rows.query + order, slices[0], target)]
-    (threads,) = connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
-    if len(batches) == 1:
-        with ThreadPoolExecutor(int(threads)) as pool:
-            return _write_batch(connection, rows, batches[0], "", target, pool.map)
-    with ThreadPoolExecutor(min(int(threads), _BATCHES_AT_ONCE)) as pool:
-        written = pool.map(
-            lambda batch: _write_batch(connection, rows, batch, f" AND {_within(batch, rows)}", target, map), batches
-        )
-        return [file for files in written for file in files]
+    files = list(_planned(rows, place))
+    for folder in dict.fromkeys(file.folder for file in files):
+        (target / folder).mkdir(parents=True, exist_ok=True)
+    if len(files) == 1:
+        return [_copy(connection, _query(rows, rows.stored, files[0].spans), files[0], target)]
+    batches = list(enumerate(_batches(files)))
+    with one_thread_each(connection) as each:
+        return [file for written in each(partial(_write, rows, target), batches) for file in written]
 
 
-def _write_batch(
-    connection: DuckDBPyConnection,
-    rows: Accepted,
-    batch: _Batch,
-    within: str,
-    target: Path,
-    each: Callable[[Callable[[_Slice], StagedFile], list[_Slice]], Iterable[StagedFile]],
+def _planned(rows: Accepted, place: Place) -> Iterator[_File]:
+    per_file = rows_per_file(sum(partition.rows for partition in rows.partitions), rows.text_bytes)
+    for partition in rows.partitions:
+        folder = folder_of(rows.keys, partition.values, place)
+        for number, spans in enumerate(_cut(partition.spans, per_file)):
+            yield _File(folder, number, spans)
+
+
+def _cut(spans: Sequence[Span], most: int) -> Iterator[tuple[Span, ...]]:
+    """The spans in the same order, cut where `most` rows are full."""
+    taken: list[Span] = []
+    room = most
+    for span in spans:
+        first, left = span.first, span.count
+        while left:
+            count = min(left, room)
+            taken.append(Span(span.part, first, count))
+            first, left, room = first + count, left - count, room - count
+            if not room:
+                yield tuple(taken)
+                taken, room = [], most
+    if taken:
+        yield tuple(taken)
+
+
+def _batches(files: Sequence[_File]) -> Iterator[list[_File]]:
+    """Scattered neighbours together, other files one by one."""
+    batch: list[_File] = []
+    for file in files:
+        if batch and not (file.scattered and sum(other.rows for other in batch) + file.rows <= ROWS_ORDERED):
+            yield batch
+            batch = []
+        batch.append(file)
+        if not file.scattered:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _write(
+    rows: Accepted, target: Path, cursor: DuckDBPyConnection, batch: tuple[int, Sequence[_File]]
 ) -> list[StagedFile]:
-    """Order the rows of a batch, then write its files; `each` is a `map` that may run them at once."""
-    order = ", ".join([*(f"{sql.name(key)} NULLS LAST" for key in rows.keys), rows.line])
-    table = f"ordered{batch.number}"
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE {table} AS {rows.query}{within} ORDER BY {order}")
-        files = list(each(partial(_copy_slice, connection, f"FROM {table}", target), batch.slices))
-        cursor.execute(f"DROP TABLE {table}")
-    return files
+    number, files = batch
+    if len(files) == 1:
+        return [_copy(cursor, _query(rows, rows.stored, files[0].spans), files[0], target)]
+    table, staged, first = f"batch{number}", [], 0
+    spans = [span for file in files for span in file.spans]
+    around = [_around(spans, part) for part in sorted({span.part for span in spans})]
+    keys = [sql.name(key) for key in rows.keys]
+    order = ", ".join([*(f"{key} NULLS LAST" for key in keys), "_line"])
+    found = _query(rows, ", ".join([rows.stored, *keys, "_line"]), around)
+    cursor.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT {rows.stored} FROM ({found}) ORDER BY {order}")
+    for file in files:
+        query = f"SELECT * FROM {table} WHERE rowid >= {first} AND rowid < {first + file.rows}"
+        staged.append(_copy(cursor, query, file, target))
+        first += file.rows
+    cursor.execute(f"DROP TABLE {table}")
+    return staged
 
 
-def _batches(rows: Accepted, place: Place) -> list[_Batch]:
-    """Cut the partitions into batches that fit into memory when they are ordered; sorting them all would spill."""
-    total = sum(count for _, count in rows.partitions)
-    per_file = rows_per_file(total, rows.text_bytes)
-    whole = any(None in values for values, _ in rows.partitions)
-    batches: list[_Batch] = []
-    for values, count in rows.partitions:
-        key = values[0] if values else None
-        if not batches or not (whole or batches[-1].most == key or batches[-1].rows + count <= ROWS_ORDERED):
-            batches.append(_Batch(len(batches), key, key))
-        batch, partition = batches[-1], folder_of(rows.keys, values, place)
-        for number, start in enumerate(range(0, count, per_file)):
-            batch.slices.append(_Slice(partition, number, batch.rows + start, min(per_file, count - start)))
-        batch.most, batch.rows = key, batch.rows + count
-    return batches
+def _around(spans: Sequence[Span], part: int) -> Span:
+    """The rows of a part that neighbouring files have: they lie next to each other."""
+    own = [span for span in spans if span.part == part]
+    return Span(part, min(span.first for span in own), sum(span.count for span in own))
 
 
-def _within(batch: _Batch, rows: Accepted) -> str:
-    """SQL: the row is of the batch. A value's text, cast to its type, is that value."""
-    column = next(column for column in rows.columns if column.name == rows.keys[0])
-    least, most = (f"CAST({sql.text(value or '')} AS {column.type})" for value in (batch.least, batch.most))
-    return f"{sql.name(column.name)} BETWEEN {least} AND {most}"
+def _query(rows: Accepted, columns: str, spans: Sequence[Span]) -> str:
+    judged = rows.judged
+    parts = []
+    for span in spans:
+        within = f"rowid >= {span.first} AND rowid < {span.first + span.count}" if judged.ordered else judged.condition
+        parts.append(f"SELECT {columns} FROM {judged.parts[span.part]} WHERE {within}")
+    return " UNION ALL ".join(parts)
 
 
-def _copy_slice(connection: DuckDBPyConnection, query: str, target: Path, item: _Slice) -> StagedFile:
-    where = f"rowid >= {item.first} AND rowid < {item.first + item.count}"
-    with connection.cursor() as cursor:
-        return _copy(cursor, f"{query} WHERE {where}", item, target)
-
-
-def _copy(connection: DuckDBPyConnection, query: str, item: _Slice, target: Path) -> StagedFile:
-    path = target / item.partition / f"{item.number}.parquet"
-    (written,) = connection.execute(f"COPY ({query}) TO {sql.text(str(path))} ({PARQUET})").fetchone() or (0,)
-    return StagedFile(path, item.partition, int(written), path.stat().st_size)
+def _copy(cursor: DuckDBPyConnection, query: str, file: _File, target: Path) -> StagedFile:
+    path = target / file.folder / f"{file.number}.parquet"
+    (written,) = cursor.execute(f"COPY ({query}) TO {sql.text(str(path))} ({PARQUET})").fetchone() or (0,)
+    return StagedFile(path, file.folder, int(written), path.stat().st_size)
