@@ -34,7 +34,9 @@ from lakehead.results import QueryState
 LIMITS = Limits(memory="256MB", threads=1)
 SECONDS = 60.0
 """How long a query may take here on a busy machine."""
-FOREVER = "SELECT count(*) FROM " + ", ".join(f"processed_orders t{n}" for n in range(40)) + " WHERE t0.price < 0"
+FOREVER = "SELECT sum(x0 + x1 + x2 + x3) FROM " + " CROSS JOIN ".join(
+    f"UNNEST(sequence(1, 10000)) AS t{number} (x{number})" for number in range(4)
+)
 THREE = "SELECT order_id FROM processed_orders ORDER BY 1 LIMIT 3"
 
 

@@ -147,6 +147,8 @@ def test_the_lock_down_of_duckdb_alone_lets_nothing_out(raw: Sandbox, lake: Room
     statements = {name: sql for name, sql in (WRITES | READS).items() if name != "copy-into-lake"}
     outcomes = run_all(raw, lake, watched, statements, "lock-down")
     assert leaks(outcomes) == {}
+    for name in ("spill-elsewhere", "unlock", "allow", "replace-python"):
+        assert "the configuration has been locked" in outcomes[name]["error"]
     assert watched.tree() == before
     assert watched.visits() == 0
 
