@@ -148,6 +148,16 @@ def test_every_answer_has_the_headers(every_place: list[tuple[str, str]], progra
             assert "server" not in answer.headers
 
 
+def test_every_refusal_has_the_headers(every_place: list[tuple[str, str]], site: Site) -> None:
+    for refused in ({}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        for method, path in every_place:
+            if is_public(path) and "Host" not in refused:
+                continue
+            answer = httpx.request(method, site.url + path, headers=refused)
+            assert answer.status_code in (401, 403, 421)
+            assert HEADERS.items() <= {name: answer.headers.get(name) for name in HEADERS}.items(), (method, path)
+
+
 def test_the_policy_allows_no_inline_script_and_no_other_site() -> None:
     policy = HEADERS["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "script-src 'self';" in policy and "frame-ancestors 'none'" in policy
