@@ -72,7 +72,7 @@ def test_names_cells_and_causes_are_only_ever_text(hostile: Console, fresh: Cons
 
 def test_what_an_address_says_is_only_ever_text(hostile: Console, fresh: Console) -> None:
     page = watched(fresh, "/")
-    for text in (IMAGE, SCRIPT, "';alert(1)//", "</textarea></title><svg onload=alert(1)>"):
+    for text in (SCRIPT, "</textarea></title><svg onload=alert(1)>"):
         for path in ("/runs?key={}", "/quarantine?reason={}&key={}", "/query?sql={}"):
             fresh.go(page, path.format(*[quote(text)] * path.count("{}")))
             unharmed(page)

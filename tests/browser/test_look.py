@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Page, Response, ViewportSize, expect
 from support.browsing import Console
 
 pytestmark = pytest.mark.usefixtures("no_complaints")
@@ -42,16 +41,16 @@ EMPTY_PAGES = (
     "/query",
     "/notifications",
 )
-WIDTHS = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 800}}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 800}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
-def named(console: Console, path: str) -> str:
-    """The path with the names of runs that are there."""
-    if "{" not in path:
-        return path
+def named(console: Console, *paths: str) -> list[str]:
+    """The paths with the names of runs that are there."""
     with console.lake.open() as lake:
         names = {status.lower(): lake.runs(status=status, limit=1)[0].name for status in ("SUCCEEDED", "FAILED")}
-    return path.format(**names)
+    return [path.format(**names) for path in paths]
 
 
 def shown(page: Page, path: str) -> None:
@@ -79,27 +78,30 @@ def faults(page: Page, theme: str) -> list[tuple[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_is_accessible_and_fits_a_phone(full: Console, theme: Any) -> None:
-    page = full.open("/", color_scheme=theme, bypass_csp=True, reduced_motion="reduce")
-    for path in PAGES:
-        page.set_viewport_size(WIDTHS["wide"])  # type: ignore[arg-type]
-        full.go(page, named(full, path))
-        shown(page, path)
-        assert faults(page, theme) == [], path
-        page.set_viewport_size(WIDTHS["phone"])  # type: ignore[arg-type]
-        assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS["phone"]["width"], path
+def checked(console: Console, page: Page, path: str) -> None:
+    """Open a page, and look at it in the light, in the dark, and on a phone."""
+    page.set_viewport_size(WIDE)
+    console.go(page, path)
+    shown(page, path)
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        assert faults(page, theme) == [], f"{path} ({theme})"
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+
+
+def test_every_page_is_accessible_and_fits_a_phone(full: Console) -> None:
+    page = full.open("/", bypass_csp=True)
+    for path in named(full, *PAGES):
+        checked(full, page, path)
 
 
 def test_the_pages_of_an_empty_lake_are_accessible_and_tell_what_to_do(fresh: Console) -> None:
-    for theme in ("light", "dark"):
-        page = fresh.open("/", color_scheme=theme, bypass_csp=True, reduced_motion="reduce")
-        expect(page.get_by_role("heading", name="Drop a CSV here")).to_be_visible()
-        expect(page.get_by_text("lakehead put FILE.csv")).to_be_visible()
-        for path in EMPTY_PAGES:
-            fresh.go(page, path)
-            shown(page, path)
-            assert faults(page, theme) == [], path
+    page = fresh.open("/", bypass_csp=True)
+    expect(page.get_by_role("heading", name="Drop a CSV here")).to_be_visible()
+    expect(page.get_by_text("lakehead put FILE.csv")).to_be_visible()
+    for path in EMPTY_PAGES:
+        checked(fresh, page, path)
 
 
 def test_a_theme_follows_the_system_until_another_one_is_chosen_and_kept(full: Console) -> None:
@@ -158,8 +160,9 @@ def test_the_first_load_is_small(full: Console, path: str) -> None:
     page = full.context().new_page()
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))
-    full.go(page, named(full, path))
-    shown(page, path)
+    (address,) = named(full, path)
+    full.go(page, address)
+    shown(page, address)
     loaded = [answer for answer in answers if "/live" not in answer.url and "/api/" not in answer.url]
     assert sum(len(gzip.compress(answer.body(), 5)) for answer in loaded) < FIRST_LOAD_BYTES
 
@@ -187,8 +190,8 @@ def test_what_is_not_there_is_told_with_a_way_back(full: Console) -> None:
         expect(page.get_by_role("main").get_by_role("link", name="Overview")).to_be_visible()
 
 
-def test_a_page_works_without_a_script(full: Console, tmp_path: Path) -> None:
+def test_a_page_works_without_a_script(full: Console) -> None:
     page = full.context(java_script_enabled=False).new_page()
-    for path in ("/", "/runs?status=FAILED", "/quarantine", "/runs/{failed}"):
-        page.goto(named(full, path))
+    for path in named(full, "/", "/runs?status=FAILED", "/quarantine", "/runs/{failed}"):
+        page.goto(path)
         expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()

@@ -12,17 +12,17 @@ from support.consoles import until
 pytestmark = pytest.mark.usefixtures("no_complaints")
 
 HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
-MANY = 120
+MANY = 60
 
 
 @pytest.fixture(scope="module")
 def full(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    """A lake with more runs than two pages hold; every fortieth failed."""
+    """A lake with more runs than a page holds; every twentieth failed."""
     with served(browser, tmp_path_factory.mktemp("browser") / "lake") as console:
         for n in range(MANY):
-            header = HEADER if n % 40 else "a,b\n"
+            header = HEADER if n % 20 else "a,b\n"
             console.lake.land_text(f"orders-{n:03}.csv", f"{header}{n},C1,Mug,1,2,2025-01-01\n")
-        until(lambda: ended(console) == {"SUCCEEDED": 117, "FAILED": 3})
+        until(lambda: ended(console) == {"SUCCEEDED": 57, "FAILED": 3})
         yield console
 
 
@@ -90,4 +90,4 @@ def test_a_new_run_comes_to_the_top_while_the_keyboard_stays_where_it_is(full: C
     expect(page.locator("#runs [data-row]").first).to_have_text("newest.csv")
     expect(page.locator("#runs tr", has_text="newest.csv").locator(".status")).to_have_text("Succeeded")
     expect(page.get_by_role("link", name=name, exact=True)).to_be_focused()
-    expect(page.get_by_role("link", name="Succeeded 118")).to_be_visible()
+    expect(page.get_by_role("link", name="Succeeded 58")).to_be_visible()
