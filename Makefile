@@ -10,10 +10,10 @@ EMULATOR := .venv-emulator/.ready
 CHECKOV  := .venv-checkov/.ready
 AWS      := $(if $(shell command -v terraform),$(EMULATOR) $(CHECKOV))
 
-.PHONY: help setup demo test lint audit pytest pytest-lake pytest-aws sweep emulator verify-aws bench bench-console scale lock vendor screenshots clean
+.PHONY: help setup demo test lint audit pytest pytest-lake pytest-aws sweep emulator verify-aws bench bench-console bench-verify scale lock vendor screenshots clean
 
 help:
-	@echo "make demo | test | lint | audit | sweep | emulator | verify-aws | bench | bench-console | scale | lock | vendor | screenshots | clean"
+	@echo "make demo | test | lint | audit | sweep | emulator | verify-aws | bench | bench-console | bench-verify | scale | lock | vendor | screenshots | clean"
 
 setup: $(READY)
 
@@ -73,6 +73,10 @@ bench: $(READY)
 # A lake of 100,000 executions, made in minutes and kept in a temporary folder (or ARGS='--lake DIR'): 4 GB.
 bench-console: $(READY)
 	$(BIN)/python -m benchmarks.console $(ARGS)
+
+# Proves a lake of many objects, again and again: make bench-verify ARGS="--objects 1000000" takes an hour and 10 GB.
+bench-verify: $(READY)
+	$(BIN)/python -m benchmarks.verify $(ARGS)
 
 # Half an hour: 5 GB and 5,000 partitions by both engines, within 4 GB of memory.
 scale: $(READY)

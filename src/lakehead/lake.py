@@ -10,24 +10,30 @@ from datetime import date, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 
-from lakehead import replays
+from lakehead import deleting, replays
+from lakehead.catalog import crawler_name
 from lakehead.errors import Busy, NotFound
 from lakehead.etl.commit import read_commit
-from lakehead.etl.verify import Reload, verify
+from lakehead.etl.deletion import Deletion
 from lakehead.etl.verify import VerifyReport as Verification
+from lakehead.etl.verify import about, verify
 from lakehead.events import DatasetRule, ZoneWatcher, dataset_of, reconcile
 from lakehead.following import Follower
-from lakehead.inspection import proof, runs, tables
-from lakehead.landing import put_files
-from lakehead.model import Json, ObjectCreated, ObjectVersion, object_id, utc_now
+from lakehead.inspection import proof, quarantine, runs, tables
+from lakehead.landing import datasets_named, put_files
+from lakehead.model import Json, ObjectCreated, ObjectVersion, Zone, object_id, utc_now
 from lakehead.pipeline import Pipeline, execution_name, load_document
 from lakehead.reader import LakeReader
 from lakehead.results import (
     CrawlSummary,
+    Deletable,
+    Deleted,
     IngestProgress,
     IngestSummary,
     Landed,
+    QuarantineReplay,
     RunSummary,
+    VerifyFinding,
     VerifyReport,
 )
 from lakehead.running import Work, worker_lock, working
@@ -138,6 +144,25 @@ class Lake(LakeReader):
         return replays.request_replay(
             self.config, self.contracts, self.events, dataset=dataset, key=key, prefix=prefix, date=date
         )
+
+    def replay_quarantine(
+        self,
+        *,
+        dataset: str | None = None,
+        key: str | None = None,
+        reason: str | None = None,
+        progress: Callable[[IngestProgress], None] | None = None,
+    ) -> QuarantineReplay:
+        """Load again just the objects that have quarantined rows (for a reason), as after a change of the contract."""
+        names = datasets_named(self.contracts, dataset)
+
+        def held() -> dict[str, dict[str, int]]:
+            return {name: quarantine.held_back(self.commits(name), key, reason) for name in names}
+
+        before = held()
+        chosen = [(name, one) for name in names for one in before[name]]
+        summary = self._load_again(chosen, progress)
+        return quarantine.replayed(before, held(), summary, self.store, self.config.raw_bucket)
 
     def redrive(self, name: str) -> RunSummary:
         """Run a failed execution again, as by `request_redrive`, and return when it has ended."""
@@ -298,31 +323,115 @@ class Lake(LakeReader):
         names = [name] if name else crawlers.names
         return [tables.crawl_summary(crawlers.run(one, full=full)) for one in names]
 
-    def verify(self, *, repair: bool = False, progress: Callable[[str], None] | None = None) -> VerifyReport:
-        """Prove the invariants over the whole lake; with `repair`, mend what a crash left."""
-        report = self._verify(repair, progress)
-        if repair and report.reload:
-            for one in report.reload:
-                self.events.requeue(dataset=one.dataset, key=one.key)
-            self._follow(partial(self._load, self._discover), None, None)
-            report = report.mended_but_for(self._verify(False, progress))
-        stale = proof.stale_tables(self.catalog, self.contracts, self.store, self.config.processed_bucket)
-        if repair and (report.findings or stale):
-            self.crawl(full=True)
-        return proof.verified(report, stale, repaired=repair)
+    # Deleting for good -------------------------------------------------------------------------------------------
 
-    def _verify(self, repair: bool, progress: Callable[[str], None] | None) -> Verification:
-        bucket = self.config.processed_bucket
-        report = verify(
+    def deletable(
+        self, keys: Sequence[str] = (), *, prefix: str | None = None, dataset: str | None = None
+    ) -> list[Deletable]:
+        """What `delete` would take away of these keys, or of all that begin so. Raises NotFound."""
+        return deleting.deletable(
+            self.config, self.contracts, self.store, self.events, keys=keys, prefix=prefix, dataset=dataset
+        )
+
+    def delete(self, chosen: Sequence[Deletable], *, by: str, reason: str = "", keep_key: bool = True) -> list[Deleted]:
+        """Delete landed objects for good, with every row that came from them. Returns the records that are kept of it.
+
+        Safe to repeat, and beside a process that works for the lake. Objects whose rows were left to a deleted one are
+        loaded now. Raises Busy where an execution of an object does not end.
+        """
+        with self._forgetting() as forgetting:
+            done = deleting.delete(
+                self.config,
+                self.store,
+                self.events,
+                chosen,
+                by=by,
+                reason=reason,
+                keep_key=keep_key,
+                forget=forgetting.forget,
+            )
+        self._load_again(deleting.left_behind(self.config, self.contracts, self.store, chosen))
+        return done
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[deleting.Forgetting]:
+        """How this lake forgets objects; afterwards its tables are crawled."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(worker_lock(self.config.state_dir))
+                alone = True
+            except Busy:
+                alone = False
+            rooms = (self.events, self.journal, self.catalog, self.notifier)
+            forgetting = deleting.Forgetting(self.config, *rooms, alone=alone)
+            self.catalog.overwrite_deleted()
+            yield forgetting
+            crawlers = self._crawlers()
+            for dataset in sorted(forgetting.datasets & set(self.contracts)):
+                for zone in Zone:
+                    crawlers.run(crawler_name(self.config.environment, dataset, zone))
+            self.catalog.forget_schemas()
+
+    def _load_again(
+        self, objects: Sequence[tuple[str, str]], progress: Callable[[IngestProgress], None] | None = None
+    ) -> IngestSummary:
+        """Load objects again, by dataset and key, and wait for it; nothing at all is done for none."""
+        if not objects:
+            return IngestSummary(0, 0, 0, 0, 0, 0, 0, 0)
+
+        def choose() -> int:
+            skipped = self._discover()
+            for dataset, key in objects:
+                self.events.requeue(bucket=self.config.raw_bucket, dataset=dataset, key=key)
+            return skipped
+
+        return self._follow(partial(self._load, choose), progress, None)
+
+    # Proving -----------------------------------------------------------------------------------------------------
+
+    def verify(
+        self, *, repair: bool = False, full: bool = False, progress: Callable[[str], None] | None = None
+    ) -> VerifyReport:
+        """Prove the invariants over the whole lake; with `repair`, mend what a crash or a person left, and prove again.
+
+        What was proven before and looks unchanged is not read again, unless `full`. Raises Busy where another process
+        verifies the lake.
+        """
+        report = self._verify(repair, full, progress)
+        stale = self._stale_tables()
+        if not repair or not (report.findings or stale):
+            return proof.verified(report, stale)
+        self._load_again([(one.dataset, one.key) for one in report.reload])
+        self.crawl(full=True)
+        after = proof.verified(self._verify(False, False, progress), self._stale_tables())
+        return proof.verified(report, stale, after)
+
+    def _verify(self, repair: bool, full: bool, progress: Callable[[str], None] | None) -> Verification:
+        def forget(deletion: Deletion) -> None:
+            with self._forgetting() as forgetting:
+                forgetting.forget(deletion)
+
+        return verify(
             contracts=self.contracts,
             raw=self.store,
             processed=self.store,
             raw_bucket=self.config.raw_bucket,
-            processed_bucket=bucket,
+            processed_bucket=self.config.processed_bucket,
             repair=repair,
+            full=full,
+            proofs=self.config.proofs_file,
+            forget=forget,
+            lost=self._lost,
             progress=progress or (lambda _: None),
         )
-        done = self.events.done([one.place for one in report.pending if one.kind == "not_loaded"])
+
+    def _lost(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that were loaded once, by their events, and have no commit record any more."""
+        bucket = self.config.processed_bucket
         # Asked again: it may have been committed since it was looked at.
-        lost = [Reload(*one) for one in done if read_commit(self.store, bucket, one[0], object_id(one[1])) is None]
-        return report.with_lost(lost)
+        done = self.events.done(keys)
+        return {key for dataset, key in done if read_commit(self.store, bucket, dataset, object_id(key)) is None}
+
+    def _stale_tables(self) -> list[VerifyFinding]:
+        subject = about(self.config.raw_bucket, self.config.processed_bucket, self.contracts)
+        return proof.stale_tables(self.catalog, self.contracts, self.config.proofs_file, subject)

@@ -18,7 +18,7 @@ from lakehead.catalog import Catalog
 from lakehead.catalog.targets import crawler_name
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
-from lakehead.errors import ConfigError, TransientError
+from lakehead.errors import ConfigError, ExecutionNotFound, TransientError
 from lakehead.events import EventStore, RecordedEvent
 from lakehead.model import Json, ObjectVersion, Zone
 from lakehead.notify import Notifier
@@ -217,7 +217,10 @@ class Pipeline:
 
     def _was_told(self, name: str) -> bool:
         """Whether the last thing the workflow did before its end was to publish."""
-        newest = self._journal.history(name, limit=5, newest_first=True)
+        try:
+            newest = self._journal.history(name, limit=5, newest_first=True)
+        except ExecutionNotFound:
+            return True  # forgotten since, with its object
         return any(event.get("taskSucceededEventDetails", {}).get("resourceType") == "sns" for event in newest)
 
     def _tell_failure(self, execution: Execution) -> None:

@@ -361,6 +361,48 @@ class QuarantineRow:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineReplay:
+    """What loading again the objects with quarantined rows changed. `rows` count those of the chosen reason, if any.
+
+    `gone` are objects that are no longer in the raw zone, so that they could not be loaded again.
+    """
+
+    objects: int
+    rows_before: int
+    rows_after: int
+    summary: IngestSummary
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deletable:
+    """An object that can be deleted, and what goes with it. `deleted`: nothing is left of it to go."""
+
+    dataset: str
+    key: str
+    landed: bool
+    rows_committed: int
+    rows_quarantined: int
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The record of a deletion, and where it is kept. `key` is empty where only its hash, `object_id`, was kept."""
+
+    dataset: str
+    object_id: str
+    key: str
+    deleted_at: str
+    by: str
+    reason: str
+    rows_committed: int
+    rows_quarantined: int
+    files: int
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyFinding:
     """Something that breaks an invariant: what kind, where, what it is, and what mends it."""
 
@@ -373,10 +415,16 @@ class VerifyFinding:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What a verification found. `checked` counts what was looked at: objects, records, files, rows."""
+    """What a verification found. `checked` counts what holds or was looked at: objects, records, files, rows.
+
+    `read` is how many records were read for it: the others look as they did when they were proven. `totals` counts the
+    findings of each kind, of which no more than a thousand are told.
+    """
 
     findings: tuple[VerifyFinding, ...]
     checked: Mapping[str, int] = field(default_factory=dict)
+    read: int = 0
+    totals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

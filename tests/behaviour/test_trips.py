@@ -194,6 +194,53 @@ def test_replay_moves_quarantined_rows_over_and_is_idempotent(lake_dir: LakeMake
         assert lake.verify().ok
 
 
+def test_only_objects_with_quarantined_rows_are_replayed(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("good.csv", FIRST)
+    where.land_text("cheap.csv", FIRST + "3,C1,Mouse,1,-5,2025-01-02\n4,C1,Mouse,1,-6,2025-01-02\n")
+    where.land_text("word.csv", FIRST + "5,C1,Mouse,x,5,2025-01-02\n")
+    gone = where.land_text("gone.csv", FIRST + "6,C1,Mouse,1,-7,2025-01-02\n")
+    with where.open() as lake:
+        lake.ingest()
+        assert lake.replay_quarantine(reason="no such reason").objects == 0
+        contract = where.root / "contracts/sales/orders.odcs.yaml"
+        contract.write_text(contract.read_text().replace("          minimum: 0\n", "          minimum: -10\n"))
+    gone.unlink()
+    with where.open() as lake:
+        done = lake.replay_quarantine(reason="price: less than 0")
+        assert (done.objects, done.rows_before, done.rows_after) == (2, 3, 1)
+        assert [run.key.rpartition("/")[2] for run in done.summary.executions] == ["cheap.csv"]
+        assert [key.rpartition("/")[2] for key in done.gone] == ["gone.csv"]
+        assert {row.text[0] for row in lake.quarantine_rows()} == {"5", "6"}
+        assert lake.verify().ok
+    told = where.run("quarantine", "replay", "--key", "sales/orders/ingest_date=2025-01-01/word.csv").stdout
+    assert "1 quarantined rows of 1 objects before, 1 after" in told
+    assert "Nothing of that kind is quarantined." in where.run("quarantine", "replay", "--reason", "none").stdout
+
+
+def test_what_becomes_of_rows_whose_file_was_removed_by_hand(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    path = where.land_text("a.csv", FIRST)
+    with where.open() as lake:
+        lake.ingest()
+        before = rows(lake, ALL)
+        path.unlink()
+        assert lake.ingest().started == 0
+        lake.crawl()
+        assert rows(lake, ALL) == before and rows(lake, "SELECT count(*) FROM raw_orders") == [(0,)]
+        for _ in range(2):
+            report = lake.verify(repair=True)
+            assert report.ok and report.checked["landed files gone"] == 1
+        assert rows(lake, ALL) == before
+        (record,) = lake.commits("sales/orders")
+        lake.store.delete(lake.config.processed_bucket, record.files[0].key)
+        report = lake.verify(repair=True)
+        assert not report.ok and "lakehead delete" in report.findings[0].fix
+        where.land_text("a.csv", FIRST)
+        assert lake.ingest().started == 0, "these bytes are known"
+        assert lake.verify(repair=True).ok and rows(lake, ALL) == before
+
+
 def test_empty_files_commit_zero_rows_and_say_so(lake_dir: LakeMaker) -> None:
     where = lake_dir("sales")
     where.land_text("empty.csv", "")

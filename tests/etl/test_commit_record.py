@@ -16,7 +16,8 @@ from lakehead.etl.commit import Outcome, Stored, plan_nothing
 from lakehead.etl.record import HEAD_BYTES, decode, encode
 from lakehead.model import ObjectVersion
 
-NEEDED = [field.name for field in fields(CommitRecord) if field.name not in ("portions", "replaced", "duplicate_of")]
+OPTIONAL = ("portions", "replaced", "duplicate_of", "deleted")
+NEEDED = [field.name for field in fields(CommitRecord) if field.name not in OPTIONAL]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 counts = st.integers(0, 10**15)

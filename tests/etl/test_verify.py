@@ -6,13 +6,14 @@ import json
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.damages import DAMAGES, rewrite
 from support.jobs import DATASET, A, B, ChangeWatch, JobScene, local_scene, rows_of
 from support.stores import s3_address, s3_client_store, store
 
@@ -47,13 +48,6 @@ Loaded = tuple[JobScene, ObjectVersion, CommitRecord]
 
 def kinds(scene: JobScene, **options: Any) -> set[str]:
     return {finding.kind for finding in scene.verify(**options).findings}
-
-
-def rewrite(scene: JobScene, version: ObjectVersion, change: Callable[[dict[str, Any]], object]) -> None:
-    document = scene.document(version)
-    change(document)
-    key = layout.commit_key(DATASET, version.id)
-    scene.store.put(scene.bucket, key, b" " * HEAD_BYTES + json.dumps(document).encode())
 
 
 def mend(scene: JobScene) -> None:
@@ -101,39 +95,6 @@ def test_what_is_no_file_to_load_is_left_alone(loaded: Loaded) -> None:
         ("no_contract", "elsewhere/x.csv"),
         ("source_gone", version.key),
     }
-
-
-Damage = Callable[[JobScene, ObjectVersion, CommitRecord], object]
-
-DAMAGES: dict[str, tuple[Damage, set[str]]] = {
-    "file deleted": (lambda s, v, r: s.store.delete(s.bucket, r.files[0].key), {"missing_file"}),
-    "quarantine deleted": (lambda s, v, r: s.store.delete(s.bucket, r.quarantine[0].key), {"missing_file"}),
-    "file cut": (
-        lambda s, v, r: s.store.put(s.bucket, r.files[0].key, s.store.get(s.bucket, r.files[0].key)[:-9]),
-        {"wrong_size"},
-    ),
-    "file of another partition": (
-        lambda s, v, r: s.store.put(s.bucket, r.files[0].key, bytes(r.files[0].bytes)),
-        {"wrong_rows"},
-    ),
-    "rows read": (lambda s, v, r: rewrite(s, v, lambda d: d.update(rows_read=4)), {"rows_unaccounted"}),
-    "rows of a file": (
-        lambda s, v, r: rewrite(s, v, lambda d: d["files"][0].update(rows=7)),
-        {"rows_unaccounted", "wrong_rows"},
-    ),
-    "rows moved between files": (
-        lambda s, v, r: rewrite(s, v, lambda d: (d["files"][0].update(rows=0), d["files"][1].update(rows=2))),
-        {"wrong_rows"},
-    ),
-    "file left out": (
-        lambda s, v, r: rewrite(s, v, lambda d: d["files"].pop()),
-        {"rows_unaccounted", "orphan_file"},
-    ),
-    "partition": (
-        lambda s, v, r: rewrite(s, v, lambda d: d["files"][0].update(partition="day=2000-01-01")),
-        {"misplaced_file"},
-    ),
-}
 
 
 @pytest.mark.parametrize("name", DAMAGES)

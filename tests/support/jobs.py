@@ -210,7 +210,7 @@ def local_scene(root: Path, **options: Any) -> JobScene:
     return JobScene(store, folder=root, **options)
 
 
-CHANGES = ("put", "put_file", "move_files", "delete", "create_bucket")
+CHANGES = ("put", "put_file", "move_files", "delete", "purge", "create_bucket")
 
 
 class ChangeWatch:

@@ -58,10 +58,10 @@ class LakeDir:
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def start_up(self) -> subprocess.Popen[bytes]:
+    def start_up(self, *more: str) -> subprocess.Popen[bytes]:
         with (self.root / "up.stderr").open("ab") as errors:
             return subprocess.Popen(
-                [sys.executable, "-m", "lakehead", "--lake", str(self.root), "up"],
+                [sys.executable, "-m", "lakehead", "--lake", str(self.root), "up", *more],
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
             )

@@ -16,6 +16,7 @@ from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
+from lakehead import deleting
 from lakehead.aws import health, names
 from lakehead.aws.api import Aws
 from lakehead.aws.executions import Executions
@@ -24,19 +25,23 @@ from lakehead.config import LakeConfig
 from lakehead.contract import Contract
 from lakehead.errors import NotFound, ObjectNotFound, UsageError
 from lakehead.etl.verify import STALE_AFTER, Reload, verify
+from lakehead.etl.verify import VerifyReport as Verification
 from lakehead.following import Follower
 from lakehead.inspection.loads import readable_commits
 from lakehead.inspection.proof import verified
-from lakehead.inspection.quarantine import quarantine_sql, quarantined
+from lakehead.inspection.quarantine import held_back, quarantine_sql, quarantined, replayed
 from lakehead.landing import dataset_named, datasets_named, lake_contracts, put_files
 from lakehead.model import REPLAY, Json, ObjectCreated, ObjectVersion, utc_now
 from lakehead.results import (
     CrawlSummary,
+    Deletable,
+    Deleted,
     DoctorCheck,
     IngestProgress,
     IngestSummary,
     NamedQuery,
     NotificationSummary,
+    QuarantineReplay,
     QuarantineRow,
     QuarantineSummary,
     RunDetail,
@@ -154,6 +159,32 @@ class AwsLake:
         region, account = self._aws.region, self._aws.account
         return ObjectCreated(version, str(uuid.uuid4()), utc_now(), region, account, REPLAY)
 
+    def replay_quarantine(
+        self,
+        *,
+        dataset: str | None = None,
+        key: str | None = None,
+        reason: str | None = None,
+        progress: Callable[[IngestProgress], None] | None = None,
+    ) -> QuarantineReplay:
+        """Load again just the objects that have quarantined rows (for a reason), as after a change of the contract."""
+        names = datasets_named(self.contracts, dataset)
+
+        def held() -> dict[str, dict[str, int]]:
+            bucket = self.config.processed_bucket
+            return {n: held_back(readable_commits(self.store, bucket, n), key, reason) for n in names}
+
+        before = held()
+        chosen = [
+            (name, info)
+            for name in names
+            for wanted in before[name]
+            for info in self._landed(name, wanted)
+            if info.key == wanted
+        ]
+        summary = self._replayed(chosen, progress)
+        return replayed(before, held(), summary, self.store, self.config.raw_bucket)
+
     def redrive(self, name: str) -> RunSummary:
         """Run a failed execution again, and return when it has ended, as `Lake.redrive` does."""
         if self._executions.redrive(name):
@@ -230,23 +261,58 @@ class AwsLake:
                 found += [QuarantineRow(name, row[0], row[1], row[2], tuple(json.loads(row[3]))) for row in rows]
         return found
 
-    def verify(self, *, repair: bool = False, progress: Callable[[str], None] | None = None) -> VerifyReport:
+    def deletable(
+        self, keys: Sequence[str] = (), *, prefix: str | None = None, dataset: str | None = None
+    ) -> list[Deletable]:
+        """What `delete` would take away of these keys, or of all that begin so. Raises NotFound."""
+        return deleting.deletable(
+            self.config, self.contracts, self.store, None, keys=keys, prefix=prefix, dataset=dataset
+        )
+
+    def delete(self, chosen: Sequence[Deletable], *, by: str, reason: str = "", keep_key: bool = True) -> list[Deleted]:
+        """Delete landed objects for good, with all versions and every row; see `Lake.delete`.
+
+        What Step Functions and CloudWatch keep of its executions stays there until they forget it by themselves.
+        """
+        done = deleting.delete(
+            self.config,
+            self.store,
+            None,
+            chosen,
+            by=by,
+            reason=reason,
+            keep_key=keep_key,
+            forget=lambda _: None,
+        )
+        self._reloaded([Reload(*one) for one in deleting.left_behind(self.config, self.contracts, self.store, chosen)])
+        return done
+
+    def verify(
+        self, *, repair: bool = False, full: bool = False, progress: Callable[[str], None] | None = None
+    ) -> VerifyReport:
         """Prove the invariants over the whole lake; with `repair`, remove what is left over and replay what is broken.
 
         What nobody has touched for an hour counts as left over: executions may be at work meanwhile.
         """
-        report = verify(
+        report = self._verify(repair, full, progress)
+        if not repair or not report.findings:
+            return verified(report, [])
+        failed = self._reloaded(report.reload)
+        return verified(report, [], verified(self._verify(False, False, progress), failed))
+
+    def _verify(self, repair: bool, full: bool, progress: Callable[[str], None] | None) -> Verification:
+        return verify(
             contracts=self.contracts,
             raw=self.store,
             processed=self.store,
             raw_bucket=self.config.raw_bucket,
             processed_bucket=self.config.processed_bucket,
             repair=repair,
+            full=full,
+            proofs=self.config.proofs_file,
             stale_after=STALE_AFTER,
             progress=progress or (lambda _: None),
         )
-        broken = self._reloaded(report.reload) if repair else []
-        return verified(report, broken, repaired=False)
 
     def _reloaded(self, wanted: Sequence[Reload]) -> list[VerifyFinding]:
         """Load objects again; those for which that failed."""

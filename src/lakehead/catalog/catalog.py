@@ -164,6 +164,19 @@ class Catalog(CatalogReader):
             connection.executemany("DELETE FROM notes WHERE dataset=? AND zone=? AND key=?", rows)
             connection.executemany("INSERT OR REPLACE INTO notes (dataset, zone, key) VALUES (?, ?, ?)", rows)
 
+    def overwrite_deleted(self) -> None:
+        """From now on have this process overwrite what it deletes, for something is to be forgotten."""
+        with self.write() as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+
+    def forget_schemas(self) -> None:
+        """Forget schemas that no object has any more: names of columns may tell of what was deleted."""
+        with self.write() as connection:
+            connection.execute(
+                "DELETE FROM schemas WHERE fingerprint NOT IN (SELECT fingerprint FROM objects)"
+                " AND fingerprint NOT IN (SELECT fingerprint FROM files)"
+            )
+
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         # One that served well is kept, for opening one costs more than most reads.

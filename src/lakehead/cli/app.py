@@ -24,6 +24,7 @@ COMMANDS = {
     "catalog": (_AT + "catalog", "Tables: list, show, crawl."),
     "quarantine": (_AT + "quarantine", "Rows that broke their contract: list, show."),
     "replay": (_AT + "replay", "Load objects again, after a fix."),
+    "delete": (_AT + "delete", "Delete landed files for good, with their rows."),
     "verify": (_AT + "verify", "Prove the lake's invariants; mend what a crash left."),
     "doctor": (_AT + "doctor", "Check the machine and the lake."),
     "notifications": (_AT + "notifications", "What was announced: list, retry."),

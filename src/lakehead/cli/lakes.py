@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 from lakehead.model import Json, ObjectVersion
 from lakehead.results import (
     CrawlSummary,
+    Deletable,
+    Deleted,
     DoctorCheck,
     IngestProgress,
     IngestSummary,
     NamedQuery,
     NotificationSummary,
+    QuarantineReplay,
     QuarantineRow,
     QuarantineSummary,
     RunDetail,
@@ -69,6 +72,15 @@ class AnyLake(Protocol):
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestSummary: ...
 
+    def replay_quarantine(
+        self,
+        *,
+        dataset: str | None = None,
+        key: str | None = None,
+        reason: str | None = None,
+        progress: Callable[[IngestProgress], None] | None = None,
+    ) -> QuarantineReplay: ...
+
     def redrive(self, name: str) -> RunSummary: ...
 
     def stop(self, name: str, cause: str = "") -> RunSummary: ...
@@ -110,7 +122,17 @@ class AnyLake(Protocol):
 
     def retry_notifications(self) -> int: ...
 
-    def verify(self, *, repair: bool = False, progress: Callable[[str], None] | None = None) -> VerifyReport: ...
+    def deletable(
+        self, keys: Sequence[str] = (), *, prefix: str | None = None, dataset: str | None = None
+    ) -> list[Deletable]: ...
+
+    def delete(
+        self, chosen: Sequence[Deletable], *, by: str, reason: str = "", keep_key: bool = True
+    ) -> list[Deleted]: ...
+
+    def verify(
+        self, *, repair: bool = False, full: bool = False, progress: Callable[[str], None] | None = None
+    ) -> VerifyReport: ...
 
     def doctor(self) -> list[DoctorCheck]: ...
 

@@ -89,6 +89,11 @@ class LakeConfig:
         return self.state_dir / "logs" / "lakehead.jsonl"
 
     @property
+    def proofs_file(self) -> Path:
+        """What was proven of the lake; may be deleted at any time."""
+        return self.state_dir / "proofs.db"
+
+    @property
     def contracts_dir(self) -> Path:
         """The folder of `<dataset>.odcs.yaml`."""
         return self.root / "contracts"

@@ -85,6 +85,9 @@ class CommitRecord:
 
     `replaced` names files of the record before this one: deleted after this one was written, and perhaps not yet.
     `duplicate_of` is the key whose rows stand for this object's, which has the same bytes (onDuplicateContent: skip).
+
+    `deleted` is when the object was deleted for good: the record then is a tombstone, which names no file and keeps no
+    content. Its `source` holds the sequencer up to which every version is gone, and the key only where it was kept.
     """
 
     dataset: str
@@ -108,6 +111,7 @@ class CommitRecord:
     portions: tuple[Portion, ...] = ()
     replaced: tuple[str, ...] = ()
     duplicate_of: str = ""
+    deleted: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:

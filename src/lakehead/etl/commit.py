@@ -38,13 +38,13 @@ _log = logging.getLogger(__name__)
 
 
 def read_commit(store: ObjectStore, bucket: str, dataset: str, object_id: str) -> CommitRecord | None:
-    """An object's commit record, None where nothing of it was committed. Raises CorruptRecord."""
+    """An object's commit record, None where nothing of it is committed. Raises CorruptRecord."""
     stored = read_stored(store, bucket, dataset, object_id)
-    return stored.record if stored else None
+    return stored.record if stored and not stored.record.deleted else None
 
 
 def read_stored(store: ObjectStore, bucket: str, dataset: str, object_id: str) -> Stored | None:
-    """An object's commit record with the etag to replace it by. Raises CorruptRecord."""
+    """An object's commit record, or its tombstone, with the etag to replace it by. Raises CorruptRecord."""
     key = layout.commit_key(dataset, object_id)
     try:
         data, etag = store.get_with_etag(bucket, key)

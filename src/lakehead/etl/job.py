@@ -90,6 +90,15 @@ class _Job:
     bucket: str
 
     def run(self) -> JobOutcome:
+        try:
+            return self._run()
+        except (ObjectNotFound, ObjectChanged):
+            ended = self._end_deleted()
+            if ended is None:
+                raise
+            return ended
+
+    def _run(self) -> JobOutcome:
         ended = self._end_early(self.request.source)
         if ended is not None:
             return ended
@@ -123,10 +132,22 @@ class _Job:
                 plan_nothing(outcome, stored, self._told(source, stored), bucket=self.bucket), self.processed
             )
 
+    def _end_deleted(self) -> JobOutcome | None:
+        """The outcome where the object is gone because it was deleted for good, with this version of it."""
+        source, stored = self.request.source, self._stored()
+        if stored is None or not stored.record.deleted:
+            return None
+        if source.sequencer and decide(stored.record, source, "", self.contract) is Outcome.COMMITTED:
+            return None
+        return publish(plan_nothing(Outcome.SUPERSEDED, stored, source, bucket=self.bucket), self.processed)
+
     def _nothing_to_do(self, stored: Stored | None, source: ObjectVersion, content_sha256: str) -> Outcome | None:
         if stored is None or not source.etag:
             return None
         record = stored.record
+        if record.deleted:
+            old = source.sequencer and decide(record, source, "", self.contract) is Outcome.SUPERSEDED
+            return Outcome.SUPERSEDED if old else None
         content = content_sha256 or (source.etag if self.raw.etag_is_sha256 else "")
         if not content and source.etag == record.source.etag:
             content = record.content_sha256
@@ -170,9 +191,12 @@ class _Job:
         return source, info
 
     def _newest(self, sequencer: str) -> str:
-        """The sequencer of an object that is taken as it is now: never older than the one that is committed."""
+        """The sequencer of an object that is taken as it is now: never older than what is committed or was deleted."""
         stored = self._stored()
-        return max(sequencer, stored.record.source.sequencer if stored else "", key=sequencer_order)
+        known = stored.record.source.sequencer if stored else ""
+        if stored is not None and stored.record.deleted:
+            known = f"{sequencer_order(known) + 1:0{len(known)}x}"
+        return max(sequencer, known, key=sequencer_order)
 
     def _changed(self, expected: str, received: str) -> ObjectChanged:
         return ObjectChanged(

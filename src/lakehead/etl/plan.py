@@ -75,6 +75,7 @@ def decide(
 ) -> Outcome:
     """What a version of an object is to its record.
 
+    - A version that was deleted for good: superseded, whatever `force` says; a later one is committed.
     - The same bytes under the same contract: unchanged, unless `force` loads them again.
     - Other bytes with an older sequencer: superseded.
     - Other bytes that are newer: committed as the contract's onRewrite says; `reject` raises RewriteRefused.
@@ -82,6 +83,9 @@ def decide(
     """
     if current is None:
         return Outcome.COMMITTED
+    if current.deleted:
+        newer = sequencer_order(source.sequencer) > sequencer_order(current.source.sequencer)
+        return Outcome.COMMITTED if newer else Outcome.SUPERSEDED
     held = next((one for one in portions_of(current) if one.content_sha256 == content_sha256), None)
     if held is not None:
         same = held.contract_sha256 == contract.sha256 and not force
@@ -218,7 +222,7 @@ def _commit(current: CommitRecord | None, candidate: Candidate) -> tuple[CommitR
 
 
 def _kept_portions(current: CommitRecord | None, candidate: Candidate) -> tuple[Portion, ...]:
-    if current is None or candidate.contract.on_rewrite != "append":
+    if current is None or current.deleted or candidate.contract.on_rewrite != "append":
         return ()
     return tuple(one for one in portions_of(current) if one.content_sha256 != candidate.content_sha256)
 

@@ -77,6 +77,7 @@ def _record(fields: _Fields) -> CommitRecord:
         portions=fields.many("portions", _portion, optional=True),
         replaced=fields.texts("replaced", optional=True),
         duplicate_of=fields.text("duplicate_of", optional=True),
+        deleted=fields.text("deleted", optional=True),
     )
 
 

@@ -53,6 +53,14 @@ MIGRATIONS = (
         "CREATE INDEX events_waiting ON events (dataset) WHERE state = 'pending'",
         "CREATE INDEX events_landed ON events (dataset, number) WHERE replay = 0",
     ),
+    (
+        """CREATE TABLE forgotten (
+            bucket TEXT NOT NULL,
+            object_id TEXT NOT NULL,
+            sequencer TEXT NOT NULL,
+            PRIMARY KEY (bucket, object_id)
+        ) STRICT, WITHOUT ROWID""",
+    ),
 )
 
 

@@ -26,7 +26,7 @@ from lakehead.events.schema import (
     identity,
     to_row,
 )
-from lakehead.model import REPLAY, ObjectCreated, ObjectVersion, iso, sequencer_order, utc_now
+from lakehead.model import REPLAY, ObjectCreated, ObjectVersion, iso, object_id, sequencer_order, utc_now
 from lakehead.sqlite import Database
 from lakehead.storage import ObjectInfo
 
@@ -92,6 +92,8 @@ class EventStore:
             order = sequencer_order(info.sequencer)
             if seen is not None:
                 order = max(order, sequencer_order(seen.sequencer) + 1)
+            else:
+                order = max(order, self._forgotten(connection, info.bucket, info.key) + 1)
             sequencer = f"{order:0{len(info.sequencer) or 16}x}" if order >= 0 else ""
             version = ObjectVersion(info.bucket, info.key, info.etag, info.size, sequencer, info.version_id)
             recorded = self._record(connection, ObjectCreated.of(version, time=self._clock()), dataset)
@@ -114,6 +116,10 @@ class EventStore:
         if seen is not None:
             late = bool(version.sequencer) and sequencer_order(version.sequencer) < sequencer_order(seen.sequencer)
             same = bool(version.etag) and version.etag == seen.etag
+        else:
+            # Without a sequencer it may be of what was forgotten; what has landed since is found by listing.
+            forgotten = self._forgotten(connection, version.bucket, version.key)
+            late = forgotten >= 0 and sequencer_order(version.sequencer) <= forgotten
         state = STALE if late or same else PENDING
         if state == PENDING:
             self._supersede(connection, version)
@@ -144,6 +150,13 @@ class EventStore:
         row = connection.execute("SELECT * FROM objects WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()
         return None if row is None else _seen_of(row)
 
+    def _forgotten(self, connection: sqlite3.Connection, bucket: str, key: str) -> int:
+        """The order of the newest version of a key that was forgotten; -1 where none was."""
+        row = connection.execute(
+            "SELECT sequencer FROM forgotten WHERE bucket = ? AND object_id = ?", (bucket, object_id(key))
+        ).fetchone()
+        return -1 if row is None else sequencer_order(row[0])
+
     def _announce(self, recorded: list[Recorded]) -> list[Recorded]:
         if any(one.new for one in recorded):
             with self._arrived:
@@ -167,6 +180,27 @@ class EventStore:
             connection.executemany(
                 "UPDATE objects SET gone = 1, fingerprint = '' WHERE bucket = ? AND key = ?",
                 [(bucket, key) for key in keys],
+            )
+
+    def sequencer_of(self, bucket: str, key: str) -> str:
+        """The newest sequencer that is known of a key; empty where nothing is."""
+        rows = self._database.rows("SELECT sequencer FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
+        return str(rows[0][0]) if rows else ""
+
+    def forget(self, bucket: str, key: str, sequencer: str) -> None:
+        """Forget a key and its events, but for the order of its versions, under the hash of the key.
+
+        An event of a version up to `sequencer` that still comes is stale; what lands later is new, with a sequencer
+        above it.
+        """
+        with self._database.transaction() as connection:
+            newest = max(sequencer_order(sequencer), self._forgotten(connection, bucket, key))
+            connection.execute("PRAGMA secure_delete = ON")
+            for table in ("events", "objects"):
+                connection.execute(f"DELETE FROM {table} WHERE bucket = ? AND key = ?", (bucket, key))
+            connection.execute(
+                "INSERT OR REPLACE INTO forgotten (bucket, object_id, sequencer) VALUES (?, ?, ?)",
+                (bucket, object_id(key), f"{newest:x}" if newest >= 0 else ""),
             )
 
     # From pending to finished

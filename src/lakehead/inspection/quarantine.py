@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from lakehead.catalog import Catalog, CatalogFile, Quarantined, Snapshot, Table
 from lakehead.contract import Contract
-from lakehead.errors import NotFound
+from lakehead.errors import NotFound, ObjectNotFound
 from lakehead.etl.base import CommitRecord
-from lakehead.results import QuarantineReason, QuarantineRow, QuarantineSummary
+from lakehead.results import IngestSummary, QuarantineReason, QuarantineReplay, QuarantineRow, QuarantineSummary
+from lakehead.storage import ObjectStore
 
 if TYPE_CHECKING:
     from lakehead.query.peek import Peek
@@ -126,3 +127,34 @@ def _span(counts: Iterable[tuple[str, int]], offset: int, limit: int) -> tuple[l
         if wanted <= 0:
             break
     return objects, offset
+
+
+def held_back(records: Iterable[CommitRecord], key: str | None, reason: str | None) -> dict[str, int]:
+    """How many rows of each object are quarantined (for a reason), by the commit records; none that has none."""
+    found = {}
+    for record in records:
+        rows = record.reasons.get(reason, 0) if reason else record.rows_quarantined
+        if rows and key in (None, record.source.key):
+            found[record.source.key] = rows
+    return found
+
+
+def replayed(
+    before: Mapping[str, Mapping[str, int]],
+    after: Mapping[str, Mapping[str, int]],
+    summary: IngestSummary,
+    store: ObjectStore,
+    bucket: str,
+) -> QuarantineReplay:
+    """What a replay of objects with quarantined rows changed; both by dataset and key."""
+    keys = sorted(key for objects in before.values() for key in objects)
+    sums = [sum(rows for objects in held.values() for rows in objects.values()) for held in (before, after)]
+    gone = tuple(key for key in keys if not _is_there(store, bucket, key))
+    return QuarantineReplay(len(keys), sums[0], sums[1], summary, gone)
+
+
+def _is_there(store: ObjectStore, bucket: str, key: str) -> bool:
+    try:
+        return bool(store.head(bucket, key))
+    except ObjectNotFound:
+        return False

@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -105,6 +105,10 @@ class Notifier:
     def feed(self, limit: int = 50, before: int | None = None) -> list[FeedItem]:
         """The newest notifications first; `before` is a number of the feed, for the next page."""
         return self._outbox.feed(limit, before)
+
+    def forget(self, attribute: str, values: Collection[str]) -> int:
+        """Delete the notifications whose attribute has one of these values, sent or not. Returns how many."""
+        return self._outbox.forget(attribute, values)
 
     def counts(self) -> dict[str, int]:
         """Deliveries by state: pending, sent, dead."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -220,6 +220,16 @@ class Outbox:
         if number is not None and not changed:
             raise NotFound("no dead delivery has this number", hint="The feed shows them.", received=number)
         return changed
+
+    def forget(self, attribute: str, values: Collection[str]) -> int:
+        """Delete the notifications whose attribute has one of these values, sent or not. Returns how many."""
+        with self._database.transaction() as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            found = connection.execute("SELECT number, attributes FROM notifications").fetchall()
+            numbers = [(row["number"],) for row in found if json.loads(row["attributes"]).get(attribute) in values]
+            connection.executemany("DELETE FROM deliveries WHERE notification = ?", numbers)
+            connection.executemany("DELETE FROM notifications WHERE number = ?", numbers)
+            return len(numbers)
 
     def counts(self) -> dict[str, int]:
         """Deliveries by state."""

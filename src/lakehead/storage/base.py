@@ -108,6 +108,12 @@ class ObjectStore(Protocol):
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object; one that is not there is no error."""
 
+    def purge(self, bucket: str, key: str, *, keep_newest: bool = False, until: datetime | None = None) -> None:
+        """Remove an object for good, with every version of it; one that is not there is no error.
+
+        `keep_newest` leaves the current version; `until` leaves what was written later.
+        """
+
     def create_bucket(self, bucket: str) -> None:
         """Make a bucket; one that is there is no error."""
 

@@ -56,7 +56,7 @@ def check_attempt(attempt: str) -> str:
 def to_path(bucket: Path, key: str) -> Path:
     """Where a valid key lies in its bucket's directory."""
     first, *rest = key.split("/")
-    return bucket.joinpath(_name(first, top=True), *(_name(segment) for segment in rest))
+    return bucket.joinpath(to_name(first, top=True), *(to_name(segment) for segment in rest))
 
 
 def to_segment(name: str, *, top: bool = False) -> str | None:
@@ -64,10 +64,11 @@ def to_segment(name: str, *, top: bool = False) -> str | None:
     segment = name.removeprefix(MARK) if name.startswith(MARK) else name
     if segment and _fault(segment):
         return None
-    return segment if _name(segment, top=top) == name else None
+    return segment if to_name(segment, top=top) == name else None
 
 
-def _name(segment: str, *, top: bool = False) -> str:
+def to_name(segment: str, *, top: bool = False) -> str:
+    """The file or directory name of a segment."""
     needs_mark = not segment or segment.startswith(MARK) or (top and segment == PRIVATE)
     return MARK + segment if needs_mark else segment
 
@@ -88,6 +89,6 @@ def _fault(key: str) -> str:
     segments = key.split("/")
     if "." in segments or ".." in segments:
         return "has a segment . or .."
-    if any(len(_name(segment).encode()) > MAX_SEGMENT_BYTES for segment in segments):
+    if any(len(to_name(segment).encode()) > MAX_SEGMENT_BYTES for segment in segments):
         return f"has a segment longer than {MAX_SEGMENT_BYTES} bytes"
     return ""

@@ -16,6 +16,7 @@ SYSTEM = "_lakehead/"
 COMMITS = SYSTEM + "commits/"
 CONTENT = SYSTEM + "content/"
 DAMAGED = SYSTEM + "damaged/"
+DELETIONS = SYSTEM + "deletions/"
 QUARANTINE = "quarantine/"
 INGEST_PARTITION = "ingest_date"
 
@@ -92,6 +93,21 @@ def content_key(dataset: str, content_sha256: str) -> str:
 def damaged_key(dataset: str, object_id: str, suffix: str) -> str:
     """Where a repair puts a commit record that cannot be read."""
     return f"{DAMAGED}{dataset}/{object_id}-{suffix}.json"
+
+
+def damaged_prefix(dataset: str, object_id: str) -> str:
+    """What the set-aside records of an object begin with."""
+    return f"{DAMAGED}{dataset}/{object_id}-"
+
+
+def deletion_prefix(dataset: str, object_id: str = "") -> str:
+    """Where the records of a dataset's deletions are, or those of one object."""
+    return f"{DELETIONS}{dataset}/" + (f"{object_id}-" if object_id else "")
+
+
+def deletion_key(dataset: str, object_id: str, suffix: str) -> str:
+    """The record of one deletion of an object."""
+    return f"{deletion_prefix(dataset, object_id)}{suffix}.json"
 
 
 def is_source(key: str) -> bool:

@@ -197,6 +197,19 @@ class LocalStore:
                 fsync_directories([path.parent])
             remove_empty_directories(path.parent, below=root)
 
+    def purge(self, bucket: str, key: str, *, keep_newest: bool = False, until: datetime | None = None) -> None:
+        """Remove an object, which is its only version. `until` is held against the ctime, which nobody can set back."""
+        if keep_newest:
+            return
+        if until is not None:
+            path = self._place(bucket, key)
+            try:
+                if path.lstat().st_ctime_ns > int(until.timestamp() * 1e9):
+                    return
+            except (FileNotFoundError, NotADirectoryError):
+                return
+        self.delete(bucket, key)
+
     def create_bucket(self, bucket: str) -> None:
         """Make the bucket's directory."""
         path = self.root / check_bucket(bucket)

@@ -174,6 +174,17 @@ class S3Store:
         with translated(bucket, key):
             self._client.delete_object(**_target(bucket, key))
 
+    def purge(self, bucket: str, key: str, *, keep_newest: bool = False, until: datetime | None = None) -> None:
+        """Remove every version of an object, and what marks it as deleted."""
+        pages = self._client.get_paginator("list_object_versions")
+        with translated(bucket, key):
+            for page in pages.paginate(Bucket=check_bucket(bucket), Prefix=check_key(bucket, key)):
+                for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                    if found["Key"] != key or (keep_newest and found["IsLatest"]):
+                        continue
+                    if until is None or found["LastModified"] <= until:
+                        self._client.delete_object(Bucket=bucket, Key=key, VersionId=found["VersionId"])
+
     def create_bucket(self, bucket: str) -> None:
         """Make a bucket in the client's region."""
         region = self._client.meta.region_name

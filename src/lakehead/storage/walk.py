@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lakehead.storage.disk import explained
-from lakehead.storage.keys import MAX_KEY_BYTES, PRIVATE, to_segment
+from lakehead.storage.keys import MAX_KEY_BYTES, PRIVATE, to_name, to_segment
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()
@@ -18,33 +18,40 @@ _told: set[str] = set()
 Strays: TypeAlias = list[tuple[Path, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    text: str  # how the keys below begin: the key of a file, the key and a slash of a directory
-    path: str
-    is_directory: bool
-
-
 def walk(
     root: Path, bucket: str, prefix: str, start_after: str, *, strays: Strays | None = None
 ) -> Iterator[tuple[str, os.stat_result]]:
     """Keys and stats of the regular files below `root`. What no key leads to is told in `strays`, or logged once.
 
-    A directory counts by its keys' beginning, with the slash, so sorting every directory sorts the whole.
+    A directory counts by its keys' beginning, with the slash, so sorting every directory sorts the whole. Of a
+    directory only names are held, for it may have a million of them.
     """
-    pending = [iter(_entries(str(root), bucket, "", strays))]
+    pending = [_Folder(str(root), "", iter(_names(str(root), bucket, "", prefix, strays)))]
     while pending:
-        entry = next(pending[-1], None)
-        if entry is None:
+        folder = pending[-1]
+        name = next(folder.names, None)
+        if name is None:
             pending.pop()
-        elif entry.is_directory:
-            if _may_hold(entry.text, prefix, start_after):
-                pending.append(iter(_entries(entry.path, bucket, entry.text, strays)))
-        elif entry.text.startswith(prefix) and entry.text > start_after:
+            continue
+        key = folder.key + name
+        path = f"{folder.path}/{to_name(name.removesuffix('/'), top=not folder.key)}"
+        if name.endswith("/"):
+            if _may_hold(key, prefix, start_after):
+                pending.append(_Folder(path, key, iter(_names(path, bucket, key, prefix, strays))))
+        elif key > start_after:
             try:
-                yield entry.text, os.lstat(entry.path)
+                yield key, os.lstat(path)
             except FileNotFoundError:  # deleted since the directory was read
                 continue
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A directory that is walked: its path, how its keys begin, and what of it is left."""
+
+    path: str
+    key: str
+    names: Iterator[str]
 
 
 def _may_hold(folder: str, prefix: str, start_after: str) -> bool:
@@ -53,8 +60,9 @@ def _may_hold(folder: str, prefix: str, start_after: str) -> bool:
     return folder > start_after or start_after.startswith(folder)
 
 
-def _entries(path: str, bucket: str, above: str, strays: Strays | None) -> list[_Entry]:
-    found: list[_Entry] = []
+def _names(path: str, bucket: str, above: str, prefix: str, strays: Strays | None) -> list[str]:
+    """The segments in a directory, in the order of keys; those of directories end with a slash."""
+    found: list[str] = []
     with explained(bucket, path=Path(path)):
         try:
             scan = os.scandir(path)
@@ -65,25 +73,36 @@ def _entries(path: str, bucket: str, above: str, strays: Strays | None) -> list[
         with scan:
             for item in scan:
                 if above or item.name != PRIVATE:
-                    _sort_out(item, above, found, strays)
-    return sorted(found, key=lambda entry: entry.text)
+                    segment = _segment(item, above, strays)
+                    if segment is not None and _begins(above, segment, prefix):
+                        found.append(segment)
+    found.sort()
+    return found
 
 
-def _sort_out(item: os.DirEntry[str], above: str, found: list[_Entry], strays: Strays | None) -> None:
+def _begins(above: str, segment: str, prefix: str) -> bool:
+    """Whether keys from here on may begin with the prefix."""
+    if above.startswith(prefix):
+        return True
+    key = above + segment
+    return key.startswith(prefix) or (segment.endswith("/") and prefix.startswith(key))
+
+
+def _segment(item: os.DirEntry[str], above: str, strays: Strays | None) -> str | None:
+    """What an entry is called in keys, with a slash behind a directory's; None where no key leads to it."""
     segment = to_segment(item.name, top=not above)
     is_directory = item.is_dir(follow_symlinks=False)
     if segment is None:
-        return _tell(
-            item.path, "no key has this name: it is no Unicode text, has a backslash, or begins with .%", strays
-        )
-    if item.is_symlink():
-        return _tell(item.path, "a symbolic link is not followed", strays)
-    if not is_directory and not item.is_file(follow_symlinks=False):
-        return _tell(item.path, "not a regular file", strays)
-    text = above + segment + ("/" if is_directory else "")
-    if len(text.encode()) > MAX_KEY_BYTES or text == "":
-        return _tell(item.path, f"its key would be longer than {MAX_KEY_BYTES} bytes", strays)
-    found.append(_Entry(text, item.path, is_directory))
+        reason = "no key has this name: it is no Unicode text, has a backslash, or begins with .%"
+    elif item.is_symlink():
+        reason = "a symbolic link is not followed"
+    elif not is_directory and not item.is_file(follow_symlinks=False):
+        reason = "not a regular file"
+    elif len((above + segment).encode()) + is_directory > MAX_KEY_BYTES or not above + segment + "/" * is_directory:
+        reason = f"its key would be longer than {MAX_KEY_BYTES} bytes"
+    else:
+        return segment + "/" * is_directory
+    _tell(item.path, reason, strays)
     return None
 
 

@@ -344,6 +344,10 @@ class Journal:
             if count < chunk:
                 return total
 
+    def forget(self, label: str, value: str) -> list[str]:
+        """Forget the executions with this label that have ended, with their histories. Returns their names."""
+        return self.database.write(lambda connection: queries.forget_ended(connection, label, value))
+
     def on_change(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call `listener` after each transaction of this process that changed an execution. Returns how to end that.
 

@@ -261,6 +261,19 @@ def prune(connection: sqlite3.Connection, before: datetime, limit: int) -> int:
     return len(rows)
 
 
+def forget_ended(connection: sqlite3.Connection, label: str, value: str) -> list[str]:
+    """Forget the executions with a label that have ended, and overwrite what was stored of them. Their names."""
+    rows = connection.execute(
+        "SELECT number, e.name FROM labels AS l JOIN executions AS e ON e.number = l.execution"
+        " WHERE l.name = ? AND l.value = ? AND ended IS NOT NULL",
+        (label, value),
+    ).fetchall()
+    connection.execute("PRAGMA secure_delete = ON")
+    for number, _ in rows:
+        forget(connection, number)
+    return [name for _, name in rows]
+
+
 def forget(connection: sqlite3.Connection, number: int) -> None:
     """Delete all that is stored of an execution."""
     for table in ("states", "labels", "tasks", "timers"):

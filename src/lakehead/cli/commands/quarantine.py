@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import click
 
-from lakehead.cli.commands.options import dataset_option, limit_option
+from lakehead.cli.commands.ingest import follow
+from lakehead.cli.commands.options import dataset_option, key_option, limit_option
+from lakehead.cli.commands.views import run_failure
 from lakehead.cli.lazy import Group
-from lakehead.cli.render import Listing
+from lakehead.cli.render import Answer, Listing
 from lakehead.cli.session import current
+from lakehead.results import QuarantineReplay
 
 
 @click.group("quarantine", cls=Group)
@@ -50,3 +53,34 @@ def show(key: str | None, dataset: str | None, reason: str | None, limit: int) -
     else:
         rows = [(row.dataset, row.key, row.line, row.text, row.reasons) for row in found]
         session.show(Listing(("dataset", "key", "line", "text", "reasons"), rows))
+
+
+@command.command("replay")
+@dataset_option
+@key_option
+@click.option("--reason", metavar="TEXT", help="Only objects with rows that have this reason; count those.")
+def replay(dataset: str | None, key: str | None, reason: str | None) -> None:
+    """Load again the objects that have quarantined rows, after a change of the contract.
+
+    Ends with 1 where an object could not be loaded.
+    """
+    session = current()
+    with session.open() as lake, session.progress() as bar:
+        done = lake.replay_quarantine(dataset=dataset, key=key, reason=reason, progress=follow(bar, "Replaying"))
+    session.show(Answer(done, [_told(done)]))
+    if done.summary.failed:
+        raise click.exceptions.Exit(1)
+
+
+def _told(done: QuarantineReplay) -> str:
+    if not done.objects:
+        return "Nothing of that kind is quarantined."
+    lines = [
+        f"{done.rows_before:,} quarantined rows of {done.objects:,} objects before, {done.rows_after:,} after, "
+        f"in {done.summary.seconds:.2f} s"
+    ]
+    if done.gone:
+        lines.append(f"{len(done.gone):,} of the objects are no longer in the raw zone, so they stay as they are:")
+        lines += [f"  {key}" for key in done.gone[:10]]
+    lines += [f"\n{run_failure(run)}" for run in done.summary.executions if run.failed]
+    return "\n".join(lines)
