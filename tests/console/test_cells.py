@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from lakehead.console.cells import TEXT_CHARS, csv_value, json_value
 
+FORMULAS = st.tuples(st.sampled_from("=+-@\t\r\n"), st.text()).map("".join)
 SCALARS = st.one_of(
+    FORMULAS,
     st.none(),
     st.booleans(),
     st.integers(),

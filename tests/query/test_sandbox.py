@@ -22,7 +22,7 @@ from support.sandboxes import ask, open_room_sandbox
 
 from lakehead.errors import QueryError, StorageUnavailable, UnsupportedSql
 from lakehead.query import landlock, walls
-from lakehead.query.job import Limits, QueryAnswer
+from lakehead.query.job import Ground, Limits, QueryAnswer, QueryJob
 from lakehead.query.sandbox import Cancelled, Running, Sandbox
 
 LIMITS = Limits(memory="256MB", threads=1, seconds=60.0)
@@ -129,6 +129,20 @@ def test_answers_that_are_too_big_are_refused(asked: Room) -> None:
     sandbox.close()
     assert "a row of the answer has" in wide.told and "the answer has 3,600 bytes" in long.told
     assert fits.answer is not None and fits.answer.widest_row == 700
+
+
+def test_what_is_put_aside_on_the_disk_is_bounded(asked: Room) -> None:
+    numbers = "UNNEST(sequence(1, 100)) AS a (x) CROSS JOIN UNNEST(sequence(1, 10000)) AS b (y)"
+    text = "concat('a long text that tells ', CAST(x * 10000 + y AS varchar))"
+    sql = f"SELECT count(*) FROM (SELECT DISTINCT {text} AS t FROM {numbers})"
+    told = []
+    for room in (1 << 20, 1 << 30):
+        sandbox = open_room_sandbox(asked.root, replace(LIMITS, memory="48MB", spill_bytes=room))
+        told.append(ask(sandbox, sql, asked.root / "jobs"))
+        sandbox.close()
+    little, enough = told
+    assert isinstance(little.error, QueryError) and "more memory than it may have" in little.told
+    assert rows_of(enough.folder) == [(1_000_000,)]
 
 
 def test_a_process_serves_one_query_and_the_next_is_ready(asked: Room, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -333,6 +347,17 @@ def test_variables_of_the_network_are_kept_only_for_a_remote_lake() -> None:
     found = {"HOME": "/h", "https_proxy": "p", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CA_BUNDLE": "c", "PATH": "/bin"}
     assert walls.environment(found, remote=False) == {"HOME": "/h", "MALLOC_ARENA_MAX": "2"}
     assert set(walls.environment(found, remote=True)) == {"HOME", "https_proxy", "AWS_CA_BUNDLE", "MALLOC_ARENA_MAX"}
+
+
+def test_a_folder_of_modules_opens_no_more_than_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules, home = tmp_path / "modules", tmp_path / "home"
+    ground = Ground(str(tmp_path / "lake/state/catalog.db"), "d", str(tmp_path / "lake/data"), ("raw",), "")
+    job = QueryJob("", "", ground, LIMITS)
+    monkeypatch.setenv("HOME", str(home / "me"))
+    monkeypatch.setattr(sys, "path", [str(modules), "/", str(tmp_path / "lake"), str(home), str(home / "me/lib")])
+    opened = set(walls._readable(job))
+    assert {modules, home / "me/lib", tmp_path / "lake/data/raw"} <= opened
+    assert not opened & {Path("/"), tmp_path / "lake", home}
 
 
 def test_an_answer_survives_its_journey() -> None:

@@ -122,8 +122,11 @@ def _readable(job: QueryJob) -> Iterator[Path]:
         yield catalog.with_name(catalog.name + suffix)
     if not job.ground.remote:
         yield from (Path(job.ground.address) / bucket for bucket in job.ground.buckets)
-    # A folder of modules above the lake's state would open the state, too.
-    yield from (path for path in map(Path, sys.path) if not catalog.is_relative_to(path.resolve()))
+    # A folder of modules that holds the lake's state, or somebody's home, would open these, too.
+    kept = (catalog.resolve(), Path(os.environ.get("HOME", "/")).resolve())
+    for path in map(Path, sys.path):
+        if not any(place.is_relative_to(path.resolve()) for place in kept):
+            yield path
     yield from map(Path, (*_SYSTEM, *_MACHINE, *(_NETWORK if job.ground.remote else ())))
 
 
