@@ -176,6 +176,7 @@ def watching(root: Path) -> Iterator[subprocess.Popen[str]]:
     try:
         assert process.stderr is not None
         assert "Watching" in process.stderr.readline()
+        assert process.stderr.readline().startswith("Console: http://127.0.0.1:")
         yield process
     finally:
         process.kill()
