@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from support.lakedir import LakeDir, rows
@@ -49,6 +50,19 @@ def test_a_lake_on_s3_loads_rewrites_and_answers(
         assert lake.quarantine_rows() == []
         assert lake.verify().ok
         ask_at_the_desk(lake)
+        land_by_moving(lake, source)
+
+
+def land_by_moving(lake: Lake, file: Path) -> None:
+    """As the console does with what it was sent: uploaded whole, and recorded at once under its execution's name."""
+    text = HEADER + "3,C1,Mouse,1,500,2025-01-03\n"
+    for new in (True, False):
+        file.write_text(text)
+        landed = lake.land(file)
+        assert (landed.new, landed.size) == (new, len(text)) and not file.exists()
+        lake.ingest()
+        assert lake.run(landed.execution).summary.status == "SUCCEEDED"
+    assert (3, Decimal("500.00")) in rows(lake, ALL)
 
 
 def ask_at_the_desk(lake: Lake) -> None:

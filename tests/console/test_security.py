@@ -103,7 +103,7 @@ CROSS = [
 
 
 def test_no_route_takes_a_change_from_another_site(
-    every_place: list[tuple[str, str]], site: Site, browser: httpx.Client
+    every_place: list[tuple[str, str]], site: Site, stranger: httpx.Client
 ) -> None:
     """With the cookie: a browser would send it along from another port of the same host."""
     cookie = {"Cookie": f"{site.keys.cookie_name}={site.keys.cookie}"}
@@ -112,10 +112,10 @@ def test_no_route_takes_a_change_from_another_site(
         for method, path in every_place:
             if method in ("GET", "HEAD"):
                 continue
-            answer = httpx.request(method, site.url + path, headers={**headers, **cookie})
+            answer = stranger.request(method, path, headers={**headers, **cookie})
             assert answer.status_code == 403, (headers, method, path)
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-        answer = httpx.request(method, f"{site.url}/", headers={"Origin": EVIL, **cookie})
+        answer = stranger.request(method, "/", headers={"Origin": EVIL, **cookie})
         assert answer.status_code == 403 and "access-control-allow-origin" not in answer.headers
     assert len(site.lake.runs(limit=500)) == before
 
@@ -148,12 +148,12 @@ def test_every_answer_has_the_headers(every_place: list[tuple[str, str]], progra
             assert "server" not in answer.headers
 
 
-def test_every_refusal_has_the_headers(every_place: list[tuple[str, str]], site: Site) -> None:
+def test_every_refusal_has_the_headers(every_place: list[tuple[str, str]], stranger: httpx.Client) -> None:
     for refused in ({}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         for method, path in every_place:
             if is_public(path) and "Host" not in refused:
                 continue
-            answer = httpx.request(method, site.url + path, headers=refused)
+            answer = stranger.request(method, path, headers=refused)
             assert answer.status_code in (401, 403, 421)
             assert HEADERS.items() <= {name: answer.headers.get(name) for name in HEADERS}.items(), (method, path)
 

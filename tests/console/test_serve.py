@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -266,7 +267,7 @@ def test_a_token_that_was_removed_meanwhile(root: Path) -> None:
         assert done.returncode == 2 and "does not know the token" in done.stderr
 
 
-def test_what_a_killed_console_had_received_is_removed_by_the_next(root: Path) -> None:
+def test_what_a_killed_console_had_received_is_removed_by_a_later_one(root: Path) -> None:
     raw = root / "data/sales-datalake-raw-dev"
 
     def received() -> list[Path]:
@@ -282,7 +283,12 @@ def test_what_a_killed_console_had_received_is_removed_by_the_next(root: Path) -
             until(received)
             running.process.kill()
             running.process.wait(60)
-    assert received()
+    with up(root, "--console-port", "0") as running:
+        running.link()
+        assert received() and running.end() == 0
+    hour_ago = time.time() - 3700
+    for path in (*received(), *(path.parent for path in received())):
+        os.utime(path, (hour_ago, hour_ago))
     with up(root, "--console-port", "0") as running:
         running.link()
         assert not received() and running.end() == 0

@@ -29,6 +29,8 @@ CHUNK = 1 << 20
 """Bytes that are gathered before they are written."""
 IDLE_SECONDS = 60.0
 """How long a sender may send nothing."""
+LEFT_ALONE = timedelta(hours=1)
+"""After this time without a byte a file that is being received is no longer."""
 AT_A_TIME = 4
 """How many files are received at the same time."""
 
@@ -57,8 +59,11 @@ async def receive(
 
 
 def remove_leftovers(lake: Lake) -> None:
-    """Remove what a console that was killed had received of files. For the one console of a lake, as it begins."""
-    for path in lake.store.stale_staging(lake.config.raw_bucket, timedelta(0)):
+    """Remove what a console that was killed had received of files.
+
+    What was written to lately stays: another lake of this machine may share the bucket.
+    """
+    for path in lake.store.stale_staging(lake.config.raw_bucket, LEFT_ALONE):
         if path.name.startswith(STAGING):
             shutil.rmtree(path, ignore_errors=True)
 
