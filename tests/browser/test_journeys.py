@@ -190,3 +190,13 @@ def test_a_hidden_page_catches_up_when_it_is_seen_again(fresh: Console) -> None:
     expect(page.get_by_role("row", name="unseen.csv")).to_have_count(0)
     page.evaluate(hide, False)
     expect(page.get_by_role("row", name="unseen.csv").locator(".status")).to_have_text("Succeeded")
+
+
+def test_a_browser_that_is_locked_out_is_told(slow: Console) -> None:
+    page = slow.open("/runs")
+    (slow.root / ".lakehead/dev/console-token").unlink()
+    slow.restart()
+    expect(page.locator("#live")).to_have_text("Locked out")
+    page.reload()
+    expect(page.get_by_text("lakehead console link")).to_be_visible()
+    slow.complaints.clear()  # the browser tells that the server was away, and then that it is not let in

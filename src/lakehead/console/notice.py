@@ -1,4 +1,4 @@
-"""Pages that say one thing, for who is not let in. They stand alone: no template, no script, no data of the lake."""
+"""Pages that say one thing, for who is not let in: no template, no script, no data of the lake, only public styles."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-{head}<title>{title} - Lakehead</title>
+{head}<title>{title} · Lakehead</title>
+<link rel="icon" href="/static/any/icon.svg">
+<link rel="stylesheet" href="/static/any/base.css">
+<link rel="stylesheet" href="/static/any/parts.css">
 </head>
 <body>
 <main>
+<section class="panel notice">
 <h1>{title}</h1>
 {body}
+</section>
 </main>
 </body>
 </html>
@@ -24,7 +29,7 @@ _PAGE = """<!doctype html>
 
 def notice(title: str, text: str, *, command: str = "") -> str:
     """A page with a title, a paragraph, and a command to type."""
-    body = f"<p>{escape(text)}</p>" + (f"\n<pre>{escape(command)}</pre>" if command else "")
+    body = f"<p>{escape(text)}</p>" + (f'\n<p><code class="command">{escape(command)}</code></p>' if command else "")
     return _PAGE.format(title=escape(title), head="", body=body)
 
 

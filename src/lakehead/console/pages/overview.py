@@ -28,6 +28,7 @@ def overview(request: Request) -> Response:
         window=window,
         windows=WINDOWS,
         datasets=sorted(lake.contracts),
+        headers={name: [column.name for column in one.source_columns] for name, one in sorted(lake.contracts.items())},
     )
 
 

@@ -7,12 +7,7 @@ import "./upload.js";
 
 document.getElementById("theme").addEventListener("click", () => toggleTheme());
 
-// Copy buttons: `data-copy` holds the text.
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  await navigator.clipboard.writeText(button.dataset.copy);
-  button.dataset.copied = "";
-  const { toast } = await import("./dom.js");
-  toast("Copied.");
-});
+// Where a row of tabs is wider than the page, begin where we are.
+for (const here of document.querySelectorAll(".nav [aria-current], .tabs [aria-current]")) {
+  here.scrollIntoView({ block: "nearest", inline: "center" });
+}

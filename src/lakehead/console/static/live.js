@@ -50,14 +50,27 @@ function everything() {
   document.dispatchEvent(new CustomEvent("lake:change", { detail: { topics: ["runs", "tables", "notifications", "queries"], runs: [], datasets: [] } }));
 }
 
+const STATES = {
+  on: ["Live", "This page follows the lake", "Connected again"],
+  off: ["Reconnecting", "The server does not answer; trying again", "Connection lost, trying again"],
+  out: ["Locked out", "The console's token has changed. Open it by a new link: lakehead console link", "Locked out: the console's token has changed"],
+};
+
 function show(state) {
   const badge = document.getElementById("live");
   const before = badge.dataset.state;
   if (before === state) return;
+  const [text, title, said] = STATES[state];
   badge.dataset.state = state;
-  badge.querySelector("span").textContent = state === "on" ? "Live" : "Reconnecting";
-  badge.title = state === "on" ? "This page follows the lake" : "The server does not answer; trying again";
-  if (before !== "wait") announce(state === "on" ? "Connected again" : "Connection lost, trying again");
+  badge.querySelector("span").textContent = text;
+  badge.title = title;
+  if (before !== "wait") announce(said);
+}
+
+/** The stream was refused: by a server that is full or restarts, or because this browser is not let in any more. */
+async function refused() {
+  const answer = await fetch("/api/v1/run-counts").catch(() => null);
+  if (answer?.status === 401) show("out");
 }
 
 function open() {
@@ -75,9 +88,10 @@ function open() {
   take("reset", everything);
   stream.onopen = () => show("on");
   stream.onerror = () => {
-    show("off");
+    if (document.getElementById("live").dataset.state !== "out") show("off");
     if (stream.readyState === EventSource.CLOSED) {
       close();
+      refused();
       retry = setTimeout(open, RETRY_MS);
     }
   };
