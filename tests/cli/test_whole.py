@@ -167,7 +167,7 @@ def test_a_failed_execution_is_told_and_redriven(sales: Path) -> None:
 @contextmanager
 def watching(root: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "lakehead", "up"],
+        [sys.executable, "-u", "-m", "lakehead", "up", "--console-port", "0"],
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -45,6 +45,8 @@ def command(console: bool | None, console_port: int | None) -> None:
                 session.say(f"Watching {lake.config.raw_bucket} of {lake.config.root}. Ctrl-C stops.")
                 if served is not None:
                     served.start()
+                    if served.other_port:
+                        session.say(f"Port {lake.config.console_port} is taken: the console is at {served.other_port}.")
                     session.say(f"Console: {served.launch_url()}")
 
             lake.up(stop, on_run=_printer(session, stop), on_ready=ready)
@@ -70,8 +72,6 @@ def _console(session: Session, lake: AnyLake) -> Iterator[ServedConsole | None]:
     from lakehead.console.serve import ServedConsole
 
     with ServedConsole(lake) as served:
-        if served.other_port:
-            session.say(f"Port {lake.config.console_port} is taken: the console is at {served.other_port}.")
         yield served
 
 
