@@ -190,7 +190,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class ContractColumn:
-    """A column of a dataset, as its contract describes it. `rules` are sentences for people."""
+    """A column of a dataset, as its contract describes it; `expression` in its own words. `rules` are for people."""
 
     name: str
     type: str

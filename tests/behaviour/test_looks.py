@@ -89,7 +89,8 @@ def test_a_dataset_and_its_tables(lake_dir: LakeMaker) -> None:
         columns = {column.name: column for column in detail.columns}
         assert columns["price"].rules == ("at least 0",)
         assert columns["order_date"].partition_key and "written as yyyy-MM-dd" in columns["order_date"].rules
-        assert columns["total_amount"].expression and columns["customer_id"].rules == ("at most 40 characters long",)
+        assert columns["total_amount"].expression == "quantity * price"
+        assert columns["customer_id"].rules == ("at most 40 characters long",)
         assert detail.quality == ("rowCount must be less than 100000000",)
         assert detail.settings["onRewrite"] == "replace" and "apiVersion" in detail.document
 

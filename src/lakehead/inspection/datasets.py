@@ -68,13 +68,15 @@ def dataset_detail(contract: Contract, summary: DatasetSummary, contracts: Path)
         description=contract.description,
         file=path.relative_to(contracts.parent).as_posix(),
         document=path.read_text(encoding="utf-8-sig"),
-        columns=_columns(contract),
+        columns=_columns(contract, document),
         settings=read_settings(document),
         quality=contract_checks(contract),
     )
 
 
-def _columns(contract: Contract) -> tuple[ContractColumn, ...]:
+def _columns(contract: Contract, document: Document) -> tuple[ContractColumn, ...]:
+    # As it is written there: what runs has casts around everything.
+    logic = {one["name"]: one.get("transformLogic", "") for one in document.data["schema"][0]["properties"]}
     return tuple(
         ContractColumn(
             name=column.name,
@@ -82,7 +84,7 @@ def _columns(contract: Contract) -> tuple[ContractColumn, ...]:
             required=column.never_null,
             unique=(column.name,) in contract.unique_keys,
             partition_key=column.name in contract.partitions,
-            expression=column.expression or "",
+            expression=logic[column.name] if column.expression else "",
             description=column.description,
             rules=column_rules(column),
         )
