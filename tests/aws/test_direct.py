@@ -24,6 +24,7 @@ def direct(deployment: Deployment) -> Iterator[Deployment]:
     deployment.terraform.apply()
 
 
+@pytest.mark.slow
 def test_rows_can_be_queried_without_a_crawl(direct: Deployment) -> None:
     _ = direct.mailbox
     seen = len(direct.emulator.calls)
@@ -42,6 +43,7 @@ def test_rows_can_be_queried_without_a_crawl(direct: Deployment) -> None:
     assert all(call["allowed"] for call in calls)
 
 
+@pytest.mark.slow
 def test_registering_again_is_no_error(direct: Deployment) -> None:
     key = direct.land(HEADER + "910,C1,Pen,2,1.50,2032-01-03\n")
     direct.loaded(key)
@@ -51,6 +53,7 @@ def test_registering_again_is_no_error(direct: Deployment) -> None:
     assert direct.query("SELECT order_id FROM processed_orders WHERE order_id IN (910, 911)") == [["911"]]
 
 
+@pytest.mark.slow
 def test_the_job_may_write_to_its_tables_only_now(direct: Deployment) -> None:
     iam = direct.emulator.client("iam")
     states = iam.get_role_policy(RoleName=direct.lake["roles"]["states"], PolicyName="ingest")["PolicyDocument"]

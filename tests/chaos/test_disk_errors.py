@@ -1,4 +1,4 @@
-"""Disks that fail: a slice here, SQLite-style to a clean run by `make chaos`."""
+"""Disks that fail, at a slice of the system calls that they can fail at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chaos.machine import Zygote
 from chaos.scenes import BOUNDED, SCENES
 from chaos.syscalls import TROUBLES
 
-STEPS = {"EIO": 199, "ENOSPC": 173, "EMFILE": 29, "EROFS": 31}
+STEPS = {"EIO": 397, "ENOSPC": 347, "EMFILE": 59, "EROFS": 61}
 """How many system calls lie between two faults."""
 
 
@@ -46,7 +46,7 @@ def test_a_call_that_fails_once_loses_nothing(zygotes: list[Zygote], ground: Pat
     works = [partial(cases, ground=ground, name=name, kind=kind, step=STEPS[kind], length=1) for kind in TROUBLES]
     outcomes = side_by_side(zygotes, works)
     assert not [str(one) for one in outcomes if one.problems]
-    assert sum(one.met for one in outcomes) >= 12
+    assert sum(one.met for one in outcomes) >= 6
 
 
 def test_a_disk_that_fails_from_then_on_loses_nothing(zygotes: list[Zygote], ground: Path) -> None:
@@ -55,4 +55,4 @@ def test_a_disk_that_fails_from_then_on_loses_nothing(zygotes: list[Zygote], gro
     ]
     outcomes = side_by_side(zygotes, works)
     assert not [str(one) for one in outcomes if one.problems]
-    assert sum(one.met for one in outcomes) >= 6
+    assert sum(one.met for one in outcomes) >= 3

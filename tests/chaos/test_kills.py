@@ -1,4 +1,4 @@
-"""kill -9 at system calls: a slice here, every single one by `make chaos`."""
+"""kill -9 at a slice of the system calls that change the lake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chaos.ground import FolderGround
 from chaos.machine import Zygote
 from chaos.scenes import SCENES
 
-STEPS = {"first": 97, "rewrite": 67, "replay": 149, "put": 13, "up": 151, "recovery": 71, "repair": 101}
+STEPS = {"first": 211, "rewrite": 149, "replay": 331, "put": 23, "up": 337, "recovery": 157, "repair": 223}
 """How many system calls lie between two kills. Primes, so that the points fall on different ones."""
 
 
@@ -22,4 +22,4 @@ def test_a_kill_leaves_the_old_state_or_the_new_one(zygote: Zygote, ground: Path
     for outcome in sweep(bench, "kill", start=1 + step // 2, step=step):
         assert not outcome.problems, str(outcome)
         met += outcome.met
-    assert met >= 4
+    assert met >= 2

@@ -1,4 +1,4 @@
-"""Power loss at system calls: what was not on the disk is gone. A slice here, hundreds by `make chaos`."""
+"""Power loss at a slice of the system calls: what was not on the disk is gone."""
 
 from __future__ import annotations
 
