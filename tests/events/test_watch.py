@@ -221,6 +221,8 @@ def test_a_real_overflow_loses_nothing(watched: Any, monkeypatch: pytest.MonkeyP
 def test_a_bucket_that_was_replaced_is_watched_anew(watched: Any) -> None:
     shutil.rmtree(watched.root / "data" / "raw")
     watched.folder.mkdir(parents=True)
+    for emitter in watched.watcher._observer.emitters:
+        emitter.join(WAIT)  # the system has told it; until then a listing would take the watch for a living one
     watched.watcher.reconcile_now()
     watched.seen.wait_for_listings(2)
     shell("echo 1 > a.csv", watched.folder)
