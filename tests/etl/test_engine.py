@@ -106,8 +106,11 @@ def test_duckdb_counting_other_records_than_the_scan_is_not_believed(
     assert caught.value.where["received"] == 7
 
 
-# The plan and the writers only meet a row's values, so few columns will do.
-CELL = st.text(st.sampled_from(list('xé ,"\n\r0;')), max_size=5)
+# The plan and the writers only meet a row's values, so few columns will do. A cell that looks like a whole record is
+# quarantined, as the dirty tables of the behaviour suite show.
+CELL = st.text(st.sampled_from(list('xé ,"\n\r0;')), max_size=5).filter(
+    lambda cell: cell.count(",") < 2 or not set(cell) & {"\n", "\r"}
+)
 
 
 @together
