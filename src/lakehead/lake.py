@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -311,11 +312,9 @@ class Lake(LakeReader):
         return [*dict.fromkeys([*self.events.started(), *names])], skipped
 
     def retry_notifications(self) -> int:
-        """Send now what is still to be delivered, and what was given up. Returns how many were sent."""
+        """Send now what is still to be delivered, and what was given up. Returns how many deliveries are left."""
         self.notifier.retry()
-        before = self.notifier.counts()["sent"]
-        self.notifier.flush(FLUSH_SECONDS)
-        return self.notifier.counts()["sent"] - before
+        return self.notifier.flush(FLUSH_SECONDS)
 
     def crawl(self, name: str | None = None, *, full: bool = False) -> list[CrawlSummary]:
         """Run one crawler, or all; a full crawl lists everything instead of what was noted as new."""
@@ -367,8 +366,9 @@ class Lake(LakeReader):
             self.catalog.overwrite_deleted()
             yield forgetting
             crawlers = self._crawlers()
-            for dataset in sorted(forgetting.datasets & set(self.contracts)):
-                for zone in Zone:
+            for dataset, zone in itertools.product(sorted(self.contracts), Zone):
+                # A process that was killed before its crawl has left its notes behind.
+                if dataset in forgetting.datasets or self.catalog.pending(dataset, zone):
                     crawlers.run(crawler_name(self.config.environment, dataset, zone))
             self.catalog.forget_schemas()
 

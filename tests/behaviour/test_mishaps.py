@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.lakedir import LakeDir, rows
 
+from lakehead.catalog import Crawlers
 from lakehead.errors import StorageUnavailable
 from lakehead.events import EventStore
 from lakehead.lake import Lake
@@ -194,3 +195,37 @@ def test_a_crawl_before_the_clock_was_set_back_does_not_count(lake_dir: LakeMake
         assert lake.ingest(timeout=WAIT).succeeded == 1
         assert rows(lake, COUNT) == [(4,)], "announced before it could be queried"
         assert len(lake.catalog.crawls()) - before < 10, "crawled until the clock had caught up"
+
+
+def test_a_deletion_that_was_killed_before_its_crawl_is_made_again(
+    lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FILE)
+    with where.open() as lake:
+        lake.ingest()
+        chosen = lake.deletable(["sales/orders/ingest_date=2025-01-01/a.csv"])
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Crawlers, "run", killed)
+            lake.delete(chosen, by="me")
+        assert lake.catalog.table("processed_orders").rows == 2
+        lake.delete(lake.deletable(["sales/orders/ingest_date=2025-01-01/a.csv"]), by="me")
+        assert lake.catalog.table("processed_orders").rows == 0
+        assert lake.verify().ok
+
+
+def test_a_file_that_could_not_be_loaded_may_land_again(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    landed = where.land_text("a.csv", FILE)
+    with where.open() as lake:
+        lake._discover()
+        landed.unlink()  # before anybody came to load it
+        assert lake.ingest(timeout=WAIT).failed == 1
+        where.land_text("a.csv", FILE)
+        assert lake.ingest(timeout=WAIT).succeeded == 1
+        assert rows(lake, COUNT) == [(2,)]
+        assert lake.ingest(timeout=WAIT).found == 0

@@ -157,6 +157,23 @@ def test_which_of_some_keys_are_done(store: EventStore) -> None:
     assert store.done([]) == []
 
 
+def test_bytes_whose_load_failed_may_land_again(store: EventStore) -> None:
+    def end(status: str) -> None:
+        (one,) = store.pending()
+        store.mark_started(one.number, f"run-{one.number}")
+        store.mark_finished(f"run-{one.number}", status)
+
+    store.observe([(info(sequencer=1, fingerprint="f"), "d")])
+    end("FAILED")
+    assert store.observe([(info(sequencer=1, fingerprint=""), "d")]) == []  # only read again
+    assert len(store.observe([(info(sequencer=2, fingerprint="g"), "d")])) == 1
+    end("SUCCEEDED")
+    assert store.observe([(info(sequencer=3, fingerprint="h"), "d")]) == []
+    assert not store.record(event(sequencer="4"), "d")
+    store.mark_finished(store.all()[1].execution, "FAILED")
+    assert store.record(event(sequencer="5"), "d")
+
+
 def test_replays(store: EventStore) -> None:
     for key, etag in (("a/1.csv", "x"), ("a/1.csv", "y"), ("a/2.csv", "x"), ("b/1.csv", "x"), ("b/gone.csv", "x")):
         store.observe([(info(key, etag, store.counts()["done"] + 1), "d")])

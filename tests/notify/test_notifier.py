@@ -133,6 +133,17 @@ def test_attempts_are_bounded_and_what_is_dead_can_be_retried(make_notifier: Mak
     assert notifier.counts() == {"pending": 0, "sent": 1, "dead": 0}
 
 
+def test_a_retry_waits_for_no_pause(make_notifier: Make) -> None:
+    channel = Recording(TransientError("down"))
+    notifier = make_notifier(Subscription("a", "x:"), open=lambda _: channel)
+    publish(notifier)
+    assert notifier.deliver_due() == 0
+    assert notifier.flush(10) == 1
+    assert notifier.retry() == 0, "none was given up"
+    assert notifier.flush(10) == 0
+    assert len(channel.attempts) == 2
+
+
 def test_a_permanent_failure_is_dead_at_once(make_notifier: Make) -> None:
     channel = Recording(NotificationError("no such recipient"))
     notifier = make_notifier(Subscription("a", "x:"), open=lambda _: channel)

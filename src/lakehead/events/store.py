@@ -69,7 +69,8 @@ class EventStore:
         """Record delivered events with their datasets, in one transaction.
 
         An event that is older than what is known of its key is recorded as stale: it starts nothing. So is one whose
-        bytes are what the key held last already. Raises UsageError for a sequencer that is no hexadecimal number.
+        bytes are what the key held last already, unless the load of those failed. Raises UsageError for a sequencer
+        that is no hexadecimal number.
         """
         with self._database.transaction() as connection:
             recorded = [self._record(connection, event, dataset) for event, dataset in events]
@@ -78,8 +79,9 @@ class EventStore:
     def observe(self, found: Iterable[tuple[ObjectInfo, str]]) -> list[Recorded]:
         """Record objects as they were found in a raw zone, each with its dataset, in one transaction.
 
-        The infos have etags. Bytes that are the last seen of their key make no event. Otherwise the new version gets
-        a sequencer above every earlier one of its key. Returns the changed ones only.
+        The infos have etags. Bytes that are the last seen of their key make no event, unless their load failed and they
+        landed again since. Otherwise the new version gets a sequencer above every earlier one of its key. Returns the
+        changed ones only.
         """
         with self._database.transaction() as connection:
             recorded = [self._observe(connection, info, dataset) for info, dataset in found]
@@ -88,7 +90,7 @@ class EventStore:
     def _observe(self, connection: sqlite3.Connection, info: ObjectInfo, dataset: str) -> Recorded | None:
         seen = self._seen(connection, info.bucket, info.key)
         recorded = None
-        if seen is None or seen.etag != info.etag:
+        if seen is None or seen.etag != info.etag or self._failed_before(connection, info, seen):
             order = sequencer_order(info.sequencer)
             if seen is not None:
                 order = max(order, sequencer_order(seen.sequencer) + 1)
@@ -116,6 +118,7 @@ class EventStore:
         if seen is not None:
             late = bool(version.sequencer) and sequencer_order(version.sequencer) < sequencer_order(seen.sequencer)
             same = bool(version.etag) and version.etag == seen.etag
+            same = same and not self._failed_before(connection, version, seen)
         else:
             # Without a sequencer it may be of what was forgotten; what has landed since is found by listing.
             forgotten = self._forgotten(connection, version.bucket, version.key)
@@ -127,6 +130,16 @@ class EventStore:
             self._note_last(connection, version, seen)
         row = connection.execute(INSERT_EVENT, to_row(event, dataset, state, 0, self._clock())).fetchone()
         return Recorded(state == PENDING, from_row(row))
+
+    def _failed_before(self, connection: sqlite3.Connection, landed: ObjectInfo | ObjectVersion, seen: Seen) -> bool:
+        """Whether the object has landed again since its load failed: then the same bytes are worth another try."""
+        if sequencer_order(landed.sequencer) <= sequencer_order(seen.sequencer):
+            return False
+        newest = connection.execute(
+            "SELECT state FROM events WHERE bucket = ? AND key = ? AND +state <> 'stale' ORDER BY number DESC LIMIT 1",
+            (landed.bucket, landed.key),
+        ).fetchone()
+        return newest is not None and newest[0] == FAILED
 
     def _supersede(self, connection: sqlite3.Connection, version: ObjectVersion) -> None:
         # Where the store keeps versions, an older one can still be read, and an appending contract wants it.

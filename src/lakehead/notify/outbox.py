@@ -210,8 +210,13 @@ class Outbox:
             ).rowcount
 
     def retry(self, number: int | None, now: datetime) -> int:
-        """Make one dead delivery, or all of them, due again with fresh attempts. Raises NotFound for a wrong number."""
+        """Make one dead delivery, or all of them, due again with fresh attempts. Raises NotFound for a wrong number.
+
+        Where all are meant, what waits for its next attempt is due now, too. Returns how many were dead.
+        """
         with self._database.transaction() as connection:
+            if number is None:
+                connection.execute("UPDATE deliveries SET due_at = ? WHERE state = 'pending'", (now.timestamp(),))
             changed = connection.execute(
                 "UPDATE deliveries SET state = 'pending', attempts = 0, due_at = ?, claimed_until = 0, changed_at = ?"
                 " WHERE state = 'dead' AND (? IS NULL OR number = ?)",
