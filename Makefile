@@ -10,10 +10,10 @@ EMULATOR := .venv-emulator/.ready
 CHECKOV  := .venv-checkov/.ready
 AWS      := $(if $(shell command -v terraform),$(EMULATOR) $(CHECKOV))
 
-.PHONY: help setup demo test lint audit pytest pytest-rooms pytest-lake pytest-aws sweep emulator verify-aws bench bench-console bench-verify scale lock vendor screenshots clean
+.PHONY: help setup demo test lint audit pytest pytest-rooms pytest-lake pytest-aws sweep chaos emulator verify-aws bench bench-console bench-verify scale lock vendor screenshots clean
 
 help:
-	@echo "make demo | test | lint | audit | sweep | emulator | verify-aws | bench | bench-console | bench-verify | scale | lock | vendor | screenshots | clean"
+	@echo "make demo | test | lint | audit | sweep | chaos | emulator | verify-aws | bench | bench-console | bench-verify | scale | lock | vendor | screenshots | clean"
 
 setup: $(READY)
 
@@ -60,6 +60,11 @@ pytest-aws: $(READY) $(AWS)
 # What takes minutes and repeats much of what `make test` shows.
 sweep: $(READY) $(AWS)
 	$(BIN)/pytest -m slow
+
+# An hour: kills, failing disks and power losses by the thousand. Prints the figures that stand in docs/guarantees.md.
+chaos: $(READY)
+	$(BIN)/pytest -m slow tests/chaos
+	PYTHONPATH=tests nice $(BIN)/python -m chaos $(ARGS)
 
 emulator: $(EMULATOR) $(CHECKOV)
 

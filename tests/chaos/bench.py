@@ -18,7 +18,7 @@ ENDS = (0, 1, 2, 75)
 
 70 would be a fault of Lakehead.
 """
-DEADLY = ("kill", "power")
+DEADLY = ("kill", "power", "memory")
 CLEAN_RUNS = 3
 """Threads make the number of calls vary, so a sweep ends when so many runs in a row had fewer calls than asked for."""
 
@@ -35,8 +35,8 @@ class Outcome:
 
     @property
     def met(self) -> bool:
-        """Whether the fault happened; else the command had fewer calls than that."""
-        return self.ended.hit is not None
+        """Whether the fault happened; else the command had fewer calls, or enough memory."""
+        return self.ended.hit is not None or self.ended.killed
 
     def __str__(self) -> str:
         hit = self.ended.hit
@@ -58,6 +58,11 @@ class Bench:
         scene.prepare(self.zygote, ground.root, fault.at)
         ended = give(self.zygote, ground.root, scene.command, ground.armed(fault), self.mutation)
         ground.after(fault)
+        return self.judge(fault, ended)
+
+    def judge(self, fault: Fault, ended: Ended) -> Outcome:
+        """What a fault came to, by how the command ended and what it left."""
+        scene = self.scene
         found = _judge_end(ended, fault)
         found += self._look([scene.earlier, scene.landed])
         redriven = 0
@@ -102,7 +107,8 @@ def _judge_end(ended: Ended, fault: Fault) -> list[str]:
     if ended.code is None:
         return [f"the command hung:\n{ended.err}"]
     if ended.killed:
-        return [] if fault.kind in DEADLY and ended.hit else ["something else killed the command"]
+        expected = fault.kind == "memory" or (fault.kind in DEADLY and ended.hit)
+        return [] if expected else ["something else killed the command"]
     told = "Traceback" in ended.err or "Logging error" in ended.err
     if ended.code not in ENDS or told or (ended.hit is None and ended.code):
         return [f"the command ended with {ended.code}:\n{ended.out}\n{ended.err}"]
@@ -138,12 +144,12 @@ def judge_answer(answer: list[list[Any]], states: Sequence[Mapping[str, bytes]])
 
 
 def sweep(
-    bench: Bench, kind: str, *, start: int = 1, step: int = 1, length: int = 1, limit: int | None = None
+    bench: Bench, kind: str, *, start: int = 1, step: int = 1, length: int = 1, suffix: str = ""
 ) -> Iterator[Outcome]:
     """Cases at call `start`, `start + step`, ... until the command runs to its end without the fault."""
-    clean, at, done = 0, start, 0
-    while clean < CLEAN_RUNS and (limit is None or done < limit):
-        outcome = bench.case(Fault(at, kind, length))
+    clean, at = 0, start
+    while clean < CLEAN_RUNS:
+        outcome = bench.case(Fault(at, kind, length, suffix))
         clean = 0 if outcome.met else clean + 1
-        at, done = at + step, done + 1
+        at += step
         yield outcome

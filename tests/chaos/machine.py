@@ -22,8 +22,8 @@ class Fault:
     """What happens at the `at`-th call (from 1) on the lake's files.
 
     `kind` is `kill`, `power` (the image of the lake's file system is copied as it is on the disk, then the process is
-    killed) or the name of an error, which `length` calls in a row give (0: all from there on). Only calls on paths that
-    end with `suffix` count.
+    killed), `clock` (the text `copy` is written to the file `image`, which faketime reads) or the name of an error,
+    which `length` calls in a row give (0: all from there on). Only calls on paths that end with `suffix` count.
     """
 
     at: int
@@ -88,7 +88,7 @@ class Zygote:
         self._process.communicate()
 
     def run(self, root: Path, *command: str, fault: Fault | None = None, **more: Any) -> Ended:
-        """Run `lakehead --lake ROOT COMMAND`. `more`: mutation, cgroup, variables, seconds."""
+        """Run `lakehead --lake ROOT COMMAND`. `more`: mutation, cgroup, variables, seconds, kill_after."""
         return self._ask({"root": str(root), "command": command, "fault": fault and asdict(fault), **more})
 
     def call(self, root: Path, function: str, fault: Fault | None = None, given: Any = None, **more: Any) -> Ended:

@@ -11,6 +11,7 @@ from typing import Any
 
 from lakehead.config import load_config
 from lakehead.lake import Lake
+from lakehead.model import Json
 
 SQL = (
     "SELECT CAST(floor(order_id / 1000) AS integer), count(*), sum(quantity), CAST(sum(total_amount) AS varchar)"
@@ -22,11 +23,18 @@ PAUSE = 0.05
 UP_SECONDS = 50.0
 
 
-def ask(lake: Lake) -> list[list[Any]]:
+BY_DAY = (
+    "SELECT CAST(order_date AS varchar), count(*), sum(quantity), CAST(sum(total_amount) AS varchar)"
+    " FROM processed_orders GROUP BY 1"
+)
+"""The same for the real sales, where a file holds a day."""
+
+
+def ask(lake: Lake, sql: str = SQL) -> list[list[Any]]:
     """What the lake holds of each file."""
     if "processed_orders" not in {table.name for table in lake.tables()}:
         return []  # nothing has been loaded yet
-    return [list(row) for row in lake.query(SQL).rows]
+    return [list(row) for row in lake.query(sql).rows]
 
 
 def look(root: str) -> int:
@@ -36,16 +44,19 @@ def look(root: str) -> int:
     return 0
 
 
-def watch(root: str, until: str) -> int:
-    """Ask every 50 ms until a file is there, and print each answer that differs from the one before as a line."""
-    before = None
+def watch(root: str, until: str, sql: str = SQL) -> int:
+    """Ask every 50 ms until a file is there; print each row that was not in the answer before, and last a count."""
+    before: list[list[Any]] = []
+    count = 0
     with Lake.open(load_config(Path(root))) as lake:
         while not Path(until).exists():
-            answer = ask(lake)
-            if answer != before:
-                sys.stdout.write(json.dumps(answer) + "\n")
+            answer, count = ask(lake, sql), count + 1
+            for row in answer:
+                if row not in before:
+                    sys.stdout.write(json.dumps(row) + "\n")
             before = answer
             time.sleep(PAUSE)
+    sys.stdout.write(json.dumps(count))
     return 0
 
 
@@ -76,3 +87,11 @@ def _idle(lake: Lake) -> bool:
     landed = {info.key for info in lake.store.list(lake.config.raw_bucket)}
     counts = lake.events.counts()
     return landed <= seen and not counts["pending"] and not counts["started"] and not lake.count_runs("RUNNING")
+
+
+def deliver(root: str, events: list[Json]) -> int:
+    """Hand events to the lake, as a queue would."""
+    with Lake.open(load_config(Path(root))) as lake:
+        for event in events:
+            lake.deliver(event)
+    return 0

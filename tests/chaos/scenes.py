@@ -164,6 +164,8 @@ def _done(ended: Ended) -> None:
         raise RuntimeError(f"a scene cannot be built: {ended}")
 
 
+DELETE: Command = ("delete", key("b.csv"), "--yes", "--by", "a test")
+KEPT = {name: data for name, data in FIRST.items() if name != key("b.csv")}
 BOTH = {**FIRST, **SECOND}
 PUT: Command = ("put", "--ingest-date", "2025-01-05", "{root}/incoming/a.csv", "{root}/incoming/d.csv")
 REPAIR: Command = ("verify", "--repair")
@@ -177,7 +179,8 @@ SCENES = {
         Scene("put", _incoming, BOTH, FIRST, PUT, (PUT, INGEST)),
         Scene("up", landed_second, BOTH, FIRST, ("chaos.people:up_until_idle",)),
         Scene("recovery", landed_second, BOTH, FIRST, prepare=_crashed),
+        Scene("delete", loaded_first, KEPT, FIRST, DELETE, (DELETE, INGEST)),
         Scene("repair", _damaged, FIRST, FIRST, REPAIR, (REPAIR, INGEST), readable=False),
     )
 }
-"""What is killed: a first load, a rewrite, a replay, a put, the daemon, a recovery from a kill, and a repair."""
+"""What is killed: a first load, a rewrite, a replay, a put, the daemon, a deletion, a recovery, and a repair."""

@@ -11,7 +11,16 @@ from chaos.ground import FolderGround
 from chaos.machine import Zygote
 from chaos.scenes import SCENES
 
-STEPS = {"first": 211, "rewrite": 149, "replay": 331, "put": 23, "up": 337, "recovery": 157, "repair": 223}
+STEPS = {
+    "first": 211,
+    "rewrite": 149,
+    "replay": 331,
+    "put": 23,
+    "up": 337,
+    "recovery": 157,
+    "delete": 41,
+    "repair": 223,
+}
 """How many system calls lie between two kills. Primes, so that the points fall on different ones."""
 
 

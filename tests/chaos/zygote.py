@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import platform
+import select
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from chaos.seccomp import Call, Listener
 from chaos.syscalls import CHANGES, TROUBLES
 
 DUMP_SECONDS = 1.0
+LOOK_SECONDS = 0.02
 
 
 class Watch:
@@ -54,6 +57,9 @@ class Watch:
             return listener.go_on(call)
         if self.hit is None:
             self.hit = Hit(self.count, call.name, call.path.removeprefix(self._below))
+        if self.fault.kind == "clock":
+            Path(self.fault.image).write_text(self.fault.copy)
+            return listener.go_on(call)
         if self._errno:
             return listener.fail(call, self._errno)
         if self.fault.kind == "power":
@@ -69,13 +75,20 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     ours, theirs = socket.socketpair()
     with ours, tempfile.TemporaryDirectory(prefix="chaos-", dir=job.get("scratch")) as scratch:
         streams = Path(scratch) / "out", Path(scratch) / "err"
+        for stream in streams:
+            stream.touch()  # the child may be killed before it does that
         pid = os.fork()
         if not pid:
             _be_child(job, fault, theirs, streams)
         theirs.close()
         watch = Watch(pid, job["root"], fault) if fault else None
         listener = _listener(ours, pid) if fault else None
-        status = _attend(pid, watch, listener, started + job["seconds"])
+        kill_at = started + job["kill_after"] if job.get("kill_after") else None
+        try:
+            status = _attend(pid, watch, listener, started + job["seconds"], kill_at)
+        finally:
+            if listener:
+                listener.close()
         ended = os.waitstatus_to_exitcode(status) if status is not None else None
         return {
             "code": ended,
@@ -92,26 +105,36 @@ def _listener(ours: socket.socket, pid: int) -> Listener | None:
     return Listener(descriptors[0], pid) if descriptors else None
 
 
-def _attend(pid: int, watch: Watch | None, listener: Listener | None, end: float) -> int | None:
+def _attend(pid: int, watch: Watch | None, listener: Listener | None, end: float, kill_at: float | None) -> int | None:
     """Answer the child's calls until it ends. None where it did not end in time: then its threads' stacks are told."""
-    try:
-        asked = False
+    asked = False
+    with _alive(pid) as gone:
         while True:
-            call = listener.next(0.02) if listener else None
+            call = listener.next(LOOK_SECONDS) if listener else None
             if call is not None and listener and watch:
                 watch.take(call, listener)
                 continue
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
+            if gone(0.0 if listener else LOOK_SECONDS):
+                status = os.waitpid(pid, 0)[1]
                 return None if asked else status
-            if time.monotonic() > end:
+            now = time.monotonic()
+            if kill_at is not None and now > kill_at:
+                os.kill(pid, signal.SIGKILL)
+            if now > end:
                 os.kill(pid, signal.SIGKILL if asked else signal.SIGUSR1)
                 asked, end = True, end + DUMP_SECONDS
-            if listener is None:
-                time.sleep(0.002)
+
+
+@contextlib.contextmanager
+def _alive(pid: int) -> Iterator[Callable[[float], bool]]:
+    """Tells whether the child has ended, after waiting for that for some seconds."""
+    descriptor = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    try:
+        yield lambda seconds: bool(poll.poll(seconds * 1000))
     finally:
-        if listener:
-            listener.close()
+        os.close(descriptor)
 
 
 def _be_child(job: dict[str, Any], fault: Fault | None, theirs: socket.socket, streams: tuple[Path, Path]) -> None:
@@ -127,6 +150,7 @@ def _be_child(job: dict[str, Any], fault: Fault | None, theirs: socket.socket, s
         )
         faulthandler.register(signal.SIGUSR1, all_threads=True, file=2)
         os.environ.update(job.get("variables") or {})
+        time.tzset()
         if job.get("cgroup"):
             (Path(job["cgroup"]) / "cgroup.procs").write_text("0")
         if job.get("mutation"):
