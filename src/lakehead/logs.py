@@ -8,7 +8,10 @@ import logging.handlers
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
+from io import TextIOWrapper
 from pathlib import Path
+
+from lakehead.private import own_file
 
 _context: ContextVar[dict[str, str]] = ContextVar("lakehead_log_context", default={})  # noqa: B039 (never mutated)
 
@@ -37,6 +40,10 @@ class _LogFile(logging.handlers.RotatingFileHandler):
     """A log file that nothing fails for: what a full or broken disk loses of it is told once, on stderr."""
 
     _told = False
+
+    def _open(self) -> TextIOWrapper:
+        own_file(Path(self.baseFilename))
+        return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]

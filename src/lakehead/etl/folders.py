@@ -20,7 +20,7 @@ Partitions: TypeAlias = Sequence[tuple[tuple[str | None, ...], int]]
 """The values of each partition as texts, with its number of rows; in the order of the values, nulls last."""
 
 # Hive's escapePathName, which Spark shares: control characters and these.
-_ESCAPED = frozenset("\"#%'*/:=?\\{[]^\x7f") | frozenset(map(chr, range(1, 32)))
+_ESCAPED = frozenset("\"#%'*/:=?\\{[]^\x7f") | frozenset(map(chr, range(32)))
 _LONGEST_NAME = 255
 
 

@@ -52,6 +52,7 @@ _MIGRATIONS = (
             PRIMARY KEY (dataset, content, record)) STRICT, WITHOUT ROWID""",
         "CREATE INDEX contents_record ON contents (record)",
     ),
+    ("ALTER TABLE records ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0",),
 )
 
 Difference: TypeAlias = tuple[str, ObjectInfo | None, bool]
@@ -177,7 +178,7 @@ class Proven:
         with self.write() as connection:
             connection.execute(
                 "INSERT INTO records (dataset, object_id, mark) VALUES (?, ?, ?) ON CONFLICT (dataset, object_id)"
-                " DO UPDATE SET mark = excluded.mark, proven = NULL",
+                " DO UPDATE SET mark = excluded.mark, proven = NULL, deleted = 0",
                 (dataset, bytes.fromhex(identity), mark(info.fingerprint)),
             )
 
@@ -196,6 +197,12 @@ class Proven:
             connection.execute(
                 "UPDATE records SET etag = NULL, row_count = 0, files = 0, skipped = 0 WHERE id = ?", (row.id,)
             )
+
+    def record_deleted(self, row: RecordRow, now: float) -> None:
+        """A record is a tombstone: nothing is committed, and there is nothing to look at before it changes."""
+        with self.write() as connection:
+            self.record_damaged(row)
+            connection.execute("UPDATE records SET deleted = 1, proven = ? WHERE id = ?", (int(now), row.id))
 
     def record_read(
         self, row: RecordRow, *, etag: str, rows: int, keys: Sequence[str], contents: Iterable[str], skipped: bool
@@ -233,7 +240,7 @@ class Proven:
 
     def oldest(self, before: float, limit: int) -> list[RecordRow]:
         """The records that were proven longest ago, before a moment."""
-        sql = "SELECT id, dataset, object_id FROM records WHERE proven < ? ORDER BY proven, id LIMIT ?"
+        sql = "SELECT id, dataset, object_id FROM records WHERE proven < ? AND deleted = 0 ORDER BY proven, id LIMIT ?"
         return [_record_row(row) for row in self.rows(sql, (int(before), limit))]
 
     def _release(self, connection: sqlite3.Connection, record: int) -> None:
@@ -285,7 +292,7 @@ class Proven:
 
     def record_of(self, dataset: str, identity: str) -> tuple[RecordRow, int | None] | None:
         """The row of an object's record, and the mark of its version's etag (None: it could not be read)."""
-        sql = "SELECT id, dataset, object_id, etag FROM records WHERE dataset = ? AND object_id = ?"
+        sql = "SELECT id, dataset, object_id, etag FROM records WHERE dataset = ? AND object_id = ? AND deleted = 0"
         found = self.rows(sql, (dataset, bytes.fromhex(identity)))
         return (_record_row(found[0]), found[0]["etag"]) if found else None
 

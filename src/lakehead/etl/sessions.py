@@ -65,6 +65,7 @@ class Sessions:
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
             "python_enable_replacements": False,
+            "enable_external_file_cache": False,
         }
         if self.threads is not None:
             config["threads"] = self.threads

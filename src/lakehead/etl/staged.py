@@ -100,7 +100,8 @@ def _cursor() -> duckdb.DuckDBPyConnection:
 def _connection() -> duckdb.DuckDBPyConnection:
     import duckdb
 
-    return duckdb.connect(config={"threads": 1})
+    # It serves every load of this process: what DuckDB would keep of each file would only pile up.
+    return duckdb.connect(config={"threads": 1, "enable_external_file_cache": False})
 
 
 def _no_glob(path: Path) -> str:

@@ -289,7 +289,7 @@ class _Scene:
             elif isinstance(record, CorruptRecord):
                 self._damage(row, record.message)
             elif record.deleted:
-                self.proven.record_gone(row.dataset, row.object_id)
+                self.proven.record_deleted(row, utc_now().timestamp())
             elif misfiled := misplaced(record, row.dataset, row.object_id):
                 self._damage(row, misfiled)
             else:

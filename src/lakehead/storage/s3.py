@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from lakehead.errors import ConfigError
+from lakehead.private import own_folder
 from lakehead.storage.base import Move, ObjectInfo
 from lakehead.storage.keys import check_attempt, check_bucket, check_key
 from lakehead.storage.s3_errors import translated
@@ -60,7 +61,8 @@ class S3Store:
     ) -> None:
         self._endpoint_url, self._region, self._profile = endpoint_url, region, profile
         self._connect_seconds, self._read_seconds, self._attempts = connect_seconds, read_seconds, attempts
-        self._staging = staging or Path(tempfile.gettempdir()) / "lakehead-staging"
+        # Everybody may write to the folder of temporary files, so this one is looked at before it is used.
+        self._staging = staging or Path(tempfile.gettempdir()) / f"lakehead-staging-{os.getuid()}"
 
     def head(self, bucket: str, key: str, *, version_id: str = "") -> ObjectInfo:
         """The object's information."""
@@ -114,8 +116,9 @@ class S3Store:
     def staging_dir(self, bucket: str, attempt: str) -> Path:
         """A directory of this machine, empty."""
         path = self._staging / check_bucket(bucket) / check_attempt(attempt)
+        own_folder(self._staging)
         shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(mode=0o700, parents=True)
+        own_folder(path)
         return path
 
     def strays(self, bucket: str) -> Sequence[tuple[Path, str]]:
