@@ -5,22 +5,23 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from lakehead.catalog import Catalog, Crawlers
 from lakehead.contract import Contract
-from lakehead.errors import BucketNotFound, CrawlerNotFound, CrawlerRunning, ObjectNotFound, UsageError
-from lakehead.etl.base import Engine
-from lakehead.etl.job import run_job
+from lakehead.errors import BucketNotFound, CrawlerNotFound, CrawlerRunning, LakeheadError, ObjectNotFound, UsageError
+from lakehead.etl.base import Engine, JobOutcome, JobRequest
+from lakehead.etl.jobs import run_jobs
 from lakehead.etl.request import job_request
+from lakehead.etl.together import SMALL_BYTES
 from lakehead.logs import log_context
 from lakehead.model import Json, Zone, iso, utc_now
-from lakehead.notify import Notifier
+from lakehead.notify import Notifier, Publication
 from lakehead.storage import ObjectStore
-from lakehead.workflow.types import TaskError, TaskHandler, TaskRequest
+from lakehead.workflow.types import GroupHandler, TaskError, TaskHandler, TaskRequest
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,11 @@ GET_CRAWLER = "arn:aws:states:::aws-sdk:glue:getCrawler"
 START_CRAWLER = "arn:aws:states:::aws-sdk:glue:startCrawler"
 START_JOB_RUN = "arn:aws:states:::glue:startJobRun.sync"
 PUBLISH = "arn:aws:states:::sns:publish"
+
+JOBS_TOGETHER = 32
+"""How many small files are loaded together at most."""
+LIGHT_TOGETHER = 100
+"""How many notifications are published together at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +49,14 @@ class Services:
     crawlers: Crawlers
     notifier: Notifier
 
-    def handlers(self) -> dict[str, TaskHandler]:
+    def handlers(self) -> dict[str, TaskHandler | GroupHandler]:
         """A handler for every resource that the shipped workflow names."""
         return {
             GET_OBJECT: self.get_object,
             GET_CRAWLER: self.get_crawler,
             START_CRAWLER: self.start_crawler,
-            START_JOB_RUN: self.start_job_run,
-            PUBLISH: self.publish,
+            START_JOB_RUN: GroupHandler(self.start_job_runs, self._shared, JOBS_TOGETHER),
+            PUBLISH: GroupHandler(self.publish, lambda _: PUBLISH, LIGHT_TOGETHER),
         }
 
     def get_object(self, request: TaskRequest) -> Json:
@@ -100,52 +106,95 @@ class Services:
         self.crawlers.wait(name).add_done_callback(tell)
         return answer
 
-    def start_job_run(self, request: TaskRequest) -> Json:
-        """Glue StartJobRun with `.sync`: loads one object version and answers with the JobRun."""
+    def start_job_runs(self, requests: Sequence[TaskRequest]) -> list[Json | Exception]:
+        """Glue StartJobRun with `.sync`: loads one object version for each request, and answers with its JobRun."""
         started, clock = utc_now(), time.monotonic()
-        arguments: dict[str, str] = request.arguments["Arguments"]
-        job = job_request(arguments, attempt=re.sub(r"[^0-9A-Za-z_-]+", "-", request.token))
-        contract = self.contracts.get(job.dataset)
-        if contract is None:
-            raise UsageError("no contract describes this dataset", dataset=job.dataset)
-        with log_context(object=str(job.source), dataset=job.dataset):
-            outcome = run_job(
-                job,
-                contract=contract,
-                engine=self.engine,
-                raw=self.store,
-                processed=self.store,
-                processed_bucket=self.processed_bucket,
-            )
-            for warning in outcome.record.warnings:
-                log.warning("%s", warning)
-        # Noted before the task is reported done: a crash in between runs the task again, so no commit stays unnoticed.
-        self.catalog.note_changed(job.dataset, Zone.PROCESSED, job.source.key)
-        seconds = time.monotonic() - clock
-        return {
-            "Id": f"jr_{job.attempt}",
-            "JobName": request.arguments["JobName"],
-            "JobRunState": "SUCCEEDED",
-            "Arguments": arguments,
-            "Attempt": 0,
-            "StartedOn": iso(started),
-            "CompletedOn": iso(started + timedelta(seconds=seconds)),
-            "ExecutionTime": round(seconds),
-            "Outcome": outcome.outcome,
-        }
+        answers: dict[int, Json | Exception] = {}
+        jobs: dict[int, JobRequest] = {}
+        for number, request in enumerate(requests):
+            try:
+                jobs[number] = self._job(request)
+            except LakeheadError as error:
+                answers[number] = error
+        for dataset in {job.dataset for job in jobs.values()}:
+            answers |= self._run({number: job for number, job in jobs.items() if job.dataset == dataset}, dataset)
+        done = [jobs[number] for number, answer in answers.items() if isinstance(answer, JobOutcome)]
+        # Noted before the tasks are reported done: a crash in between runs them again, so no commit stays unnoticed.
+        self.catalog.note_all_changed((job.dataset, Zone.PROCESSED, job.source.key) for job in done)
+        seconds = timedelta(seconds=time.monotonic() - clock)
+        for number, answer in answers.items():
+            if isinstance(answer, JobOutcome):
+                answers[number] = _job_run(requests[number], jobs[number], answer.outcome, started, seconds)
+        return [answers[number] for number in range(len(requests))]
 
-    def publish(self, request: TaskRequest) -> Json:
-        """SNS Publish into the durable outbox; the same task run again publishes nothing more."""
-        arguments = request.arguments
-        attributes = {name: str(value["StringValue"]) for name, value in arguments.get("MessageAttributes", {}).items()}
-        message_id = self.notifier.publish(
-            _text(request, "TopicArn"),
-            str(arguments.get("Subject", "")),
-            _text(request, "Message"),
-            token=request.token,
-            attributes={**attributes, "execution": request.execution},
+    def _shared(self, request: TaskRequest) -> Hashable | None:
+        """Small files of one dataset are loaded together; a large one keeps others waiting."""
+        arguments = request.arguments["Arguments"]
+        path = self.store.local_path(str(arguments["--source_bucket"]), str(arguments["--source_key"]))
+        try:
+            return str(arguments["--dataset"]) if path and path.stat().st_size <= SMALL_BYTES else None
+        except OSError:
+            return None
+
+    def _job(self, request: TaskRequest) -> JobRequest:
+        job = job_request(request.arguments["Arguments"], attempt=re.sub(r"[^0-9A-Za-z_-]+", "-", request.token))
+        if job.dataset not in self.contracts:
+            raise UsageError("no contract describes this dataset", dataset=job.dataset)
+        return job
+
+    def _run(self, jobs: Mapping[int, JobRequest], dataset: str) -> dict[int, JobOutcome | Exception]:
+        told = run_jobs(
+            list(jobs.values()),
+            contract=self.contracts[dataset],
+            engine=self.engine,
+            raw=self.store,
+            processed=self.store,
+            processed_bucket=self.processed_bucket,
         )
-        return {"MessageId": message_id}
+        for job, outcome in zip(jobs.values(), told, strict=True):
+            for warning in outcome.record.warnings if isinstance(outcome, JobOutcome) else ():
+                with log_context(execution=job.execution, object=str(job.source), dataset=job.dataset):
+                    log.warning("%s", warning)
+        return dict(zip(jobs, told, strict=True))
+
+    def publish(self, requests: Sequence[TaskRequest]) -> list[Json | Exception]:
+        """SNS Publish into the durable outbox; the same task run again publishes nothing more."""
+        answers: dict[int, Json | Exception] = {}
+        publications: dict[int, Publication] = {}
+        for number, request in enumerate(requests):
+            try:
+                publications[number] = _publication(request)
+            except TaskError as error:
+                answers[number] = error
+        for number, message_id in zip(publications, self.notifier.publish_all(publications.values()), strict=True):
+            answers[number] = {"MessageId": message_id}
+        return [answers[number] for number in range(len(requests))]
+
+
+def _publication(request: TaskRequest) -> Publication:
+    arguments = request.arguments
+    attributes = {name: str(value["StringValue"]) for name, value in arguments.get("MessageAttributes", {}).items()}
+    return Publication(
+        _text(request, "TopicArn"),
+        str(arguments.get("Subject", "")),
+        _text(request, "Message"),
+        request.token,
+        {**attributes, "execution": request.execution},
+    )
+
+
+def _job_run(request: TaskRequest, job: JobRequest, outcome: str, started: datetime, seconds: timedelta) -> Json:
+    return {
+        "Id": f"jr_{job.attempt}",
+        "JobName": request.arguments["JobName"],
+        "JobRunState": "SUCCEEDED",
+        "Arguments": request.arguments["Arguments"],
+        "Attempt": 0,
+        "StartedOn": iso(started),
+        "CompletedOn": iso(started + seconds),
+        "ExecutionTime": round(seconds.total_seconds()),
+        "Outcome": outcome,
+    }
 
 
 def _range(request: TaskRequest) -> slice:

@@ -123,7 +123,8 @@ def retail_year(retail_files: list[Path], tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def engines() -> Iterator[dict[str, Engine]]:
     found: dict[str, DuckDBEngine | SparkEngine] = {
-        "duckdb": DuckDBEngine(threads=2),
+        "duckdb": DuckDBEngine(threads=2, together=False),
+        "duckdb-together": DuckDBEngine(threads=2),
         "duckdb-careful": DuckDBEngine(threads=2, fast=False),
         "spark": SparkEngine(master="local[2]", plain_from=0),
     }
@@ -134,7 +135,7 @@ def engines() -> Iterator[dict[str, Engine]]:
             engine.close()
 
 
-@pytest.fixture(params=["duckdb", "duckdb-careful", "spark"])
+@pytest.fixture(params=["duckdb", "duckdb-together", "duckdb-careful", "spark"])
 def engine(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> Engine:
     """Each engine in turn; a further one joins the behaviour suite here."""
     if request.param.startswith("spark"):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import itertools
-import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.folders import in_memory
 from support.jobs import DATASET, A, B, ChangeWatch, JobScene, Row, SmallEngine, local_scene, rows_of, text
+from support.killer import Killer
 
 from lakehead.errors import ObjectChanged, StorageUnavailable, TransientError
 from lakehead.etl.commit import list_commits
@@ -32,47 +30,10 @@ C = text((9, "9.00", "2025-01-09"))
 LEFT_BY_A_CRASH = {"stale_staging", "orphan_file"}
 
 
-class Killer:
-    """Runs jobs in children that are killed before their n-th change of the disk."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "support.killer"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=TESTS,
-        )
-
-    def run(self, root: Path, version: ObjectVersion, *, kill_at: int, force: bool = False) -> bool:
-        """True where the child was killed, False where it came to the end."""
-        job = {
-            "root": str(root),
-            "name": version.key.rpartition("/")[2],
-            "etag": version.etag,
-            "size": version.size,
-            "sequencer": version.sequencer,
-            "attempt": "killed",
-            "execution": "killed",
-            "kill_at": kill_at,
-            "force": force,
-        }
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
-        assert answer in ("killed", "done"), answer
-        return answer == "killed"
-
-
 @pytest.fixture(scope="module")
 def killer() -> Iterator[Killer]:
-    made = Killer()
-    yield made
-    assert made.process.stdin and made.process.stdout
-    made.process.stdin.close()
-    made.process.wait(10)
-    made.process.stdout.close()
+    with Killer() as made:
+        yield made
 
 
 @pytest.fixture
@@ -122,7 +83,7 @@ def test_killed_at_any_change_then_run_again(
     old, new = scene.rows(), rows_of("x.csv", content)
     outcomes = set()
     for number, copy in copies(scene, every=every):
-        if not killer.run(copy.folder, version, kill_at=number, force=force):
+        if not killer.run(copy.folder, [version], kill_at=number, force=force):
             check_ended_right(copy, new)
             assert number > 20
             break
@@ -138,7 +99,7 @@ def test_killed_at_any_change_then_a_newer_version(scene: JobScene, killer: Kill
     scene.load("x.csv", A)
     version = scene.land("x.csv", B)
     for number, copy in copies(scene, every=2):
-        if not killer.run(copy.folder, version, kill_at=number):
+        if not killer.run(copy.folder, [version], kill_at=number):
             break
         newest = copy.land("x.csv", C, sequencer=1 << 71)
         assert copy.run(newest).outcome == "committed"

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import pytest
 
 from lakehead.errors import Busy, ConfigError, InvalidKey, LakeheadError, ObjectNotFound, StorageUnavailable
-from lakehead.storage import LocalStore, Move
+from lakehead.storage import LocalStore, Move, Put
 from lakehead.storage.etags import EtagCache
 
 
@@ -147,6 +147,18 @@ def test_a_lock_keeps_others_out_for_a_bounded_time(local: LocalStore) -> None:
         pass
 
 
+def test_locks_that_are_held_together_keep_out_whoever_wants_one_of_them(local: LocalStore) -> None:
+    impatient = LocalStore(local.root, lock_seconds=0.05)
+    with local.lock("b", "object-1", "object-2"):
+        for names in (["object-2"], ["object-3", "object-1"]):
+            with pytest.raises(Busy, match="lock"), impatient.lock("b", *names):
+                pass
+        with impatient.lock("b", "object-3"):
+            pass
+    with impatient.lock("b", "object-2", "object-1"):
+        pass
+
+
 # Order of durable steps ---------------------------------------------------------------------------------------------
 
 
@@ -184,6 +196,15 @@ def test_a_put_is_durable_before_and_after_it_gets_its_name(local: LocalStore, s
     local.put("b", "x/y/new", b"1", if_none_match=True)
     assert [kind for kind, _ in steps] == ["fsync", "link", "fsync"]
     assert steps[-1] == ("fsync", "y")
+
+
+def test_many_puts_are_durable_before_they_get_their_names_and_their_directories_after(
+    local: LocalStore, steps: list[tuple[str, str]]
+) -> None:
+    local.put_all("b", [Put(f"x/{number}", b"1") for number in range(3)])
+    kinds = [kind for kind, _ in steps]
+    assert kinds[:3] == ["fsync"] * 3 and kinds[3:6] == ["link"] * 3
+    assert sorted(steps[6:]) == [("fsync", "b"), ("fsync", "x")]
 
 
 def test_many_moves_fsync_every_file_first_and_every_directory_once(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lakehead.errors import BucketNotFound, InvalidKey, ObjectNotFound, PreconditionFailed, UsageError
 from lakehead.model import sequencer_order
-from lakehead.storage import Move, ObjectStore
+from lakehead.storage import Move, ObjectStore, Put
 from lakehead.storage.keys import MAX_KEY_BYTES, MAX_SEGMENT_BYTES
 
 REPEATED = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -248,6 +248,16 @@ def test_many_files_are_moved_at_once(store: ObjectStore, bucket: str) -> None:
     assert list(staging.iterdir()) == []
 
 
+def test_many_objects_are_put_at_once_each_under_its_own_condition(store: ObjectStore, bucket: str) -> None:
+    first = store.put(bucket, "a", b"1")
+    store.put(bucket, "b", b"1")
+    puts = [Put("a", b"2", first.etag), Put("b", b"2"), Put("c/d", b"2"), Put("e", b"2", first.etag)]
+    refused = store.put_all(bucket, puts)
+    assert [type(one) for one in refused] == [type(None), PreconditionFailed, type(None), PreconditionFailed]
+    assert {key: store.get(bucket, key) for key in listed(store, bucket)} == {"a": b"2", "b": b"1", "c/d": b"2"}
+    assert list(store.put_all(bucket, [])) == []
+
+
 def test_staging_is_empty_at_every_try_and_in_no_listing(store: ObjectStore, bucket: str) -> None:
     staging = store.staging_dir(bucket, "attempt_1-A")
     (staging / "below").mkdir()
@@ -276,6 +286,8 @@ def test_a_listing_can_be_read_while_objects_come_and_go(store: ObjectStore, buc
 def test_a_lock_is_held_and_let_go(store: ObjectStore, bucket: str) -> None:
     for _ in range(2):
         with store.lock(bucket, "object-1"), store.lock(bucket, "content-1"):
+            store.put(bucket, "k", b"x")
+        with store.lock(bucket, *(f"object-{number}" for number in range(1_000))), store.lock(bucket):
             store.put(bucket, "k", b"x")
     assert listed(store, bucket) == ["k"]
 

@@ -16,13 +16,15 @@ from typing import Any
 import duckdb
 
 from lakehead.contract import Column, ColumnType, Contract, Kind
-from lakehead.etl.base import CommitRecord, Engine, EngineResult, JobOutcome, JobRequest, StagedFile
+from lakehead.errors import LakeheadError
+from lakehead.etl.base import CommitRecord, Engine, EngineResult, JobOutcome, JobRequest, Load, StagedFile, load_each
 from lakehead.etl.commit import list_commits, read_commit
 from lakehead.etl.job import run_job
+from lakehead.etl.jobs import run_jobs
 from lakehead.etl.record import HEAD_BYTES
 from lakehead.etl.verify import VerifyReport, verify
 from lakehead.model import ObjectVersion
-from lakehead.storage import LocalStore, Move, ObjectStore
+from lakehead.storage import LocalStore, Move, ObjectStore, Put
 
 DATASET = "sales/orders"
 CONTRACT = Contract(
@@ -53,6 +55,9 @@ class SmallEngine:
 
     def close(self) -> None:
         pass
+
+    def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
+        return load_each(self, loads, contract)
 
     def load(self, source: Path, contract: Contract, *, origin: ObjectVersion, staging: Path) -> EngineResult:
         self.loads += 1
@@ -131,6 +136,34 @@ class JobScene:
             request,
             contract=self.contract,
             engine=engine or self.engine,
+            raw=self.store,
+            processed=store or self.store,
+            processed_bucket=self.bucket,
+        )
+
+    def run_all(
+        self,
+        versions: Sequence[ObjectVersion],
+        *,
+        store: ObjectStore | None = None,
+        execution: str = "",
+        attempt: str = "",
+    ) -> list[JobOutcome | Exception]:
+        """Load several versions together."""
+        numbers = [next(self.attempts) for _ in versions]
+        requests = [
+            JobRequest(
+                DATASET,
+                version,
+                execution or f"execution-{number}",
+                f"{attempt}-{number}" if attempt else f"attempt-{number}",
+            )
+            for number, version in zip(numbers, versions, strict=True)
+        ]
+        return run_jobs(
+            requests,
+            contract=self.contract,
+            engine=self.engine,
             raw=self.store,
             processed=store or self.store,
             processed_bucket=self.bucket,
@@ -235,6 +268,13 @@ class ChangeWatch:
         self.changes += 1
         target = str(arguments[1]) if len(arguments) > 1 else ""
         self._on_change(self.changes, f"{name} {target}")
+
+    def put_all(self, bucket: str, puts: Sequence[Put]) -> list[Any]:
+        refused: list[Any] = []
+        for put in puts:
+            self._changing("put", bucket, put.key)
+            refused += self._store.put_all(bucket, [put])
+        return refused
 
     def move_files(self, bucket: str, moves: Sequence[Move]) -> None:
         for move in moves:

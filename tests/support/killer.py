@@ -1,7 +1,7 @@
 """Runs jobs in processes that end by SIGKILL right before their n-th change of the disk.
 
-`python -m support.killer` reads one JSON line per job, `{"root", "name", "sequencer", "content", "kill_at", "force"}`,
-forks, and prints how the child ended: `killed`, or `done`. Forking saves the imports for every job.
+`python -m support.killer` reads one JSON line per job, `{"root", "versions", "kill_at", "force"}`, forks, and prints
+how the child ended: `killed`, or `done`. Forking saves the imports for every job.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lakehead.etl.staged import _connection
 from lakehead.model import ObjectVersion
-from support.jobs import DATASET, local_scene, reader
+from support.jobs import local_scene, reader
 
 CHANGES = ("link", "rename", "unlink", "mkdir", "rmdir", "chmod", "fsync")
 
@@ -39,14 +41,49 @@ class Fuse:
         setattr(os, name, change)
 
 
+class Killer:
+    """Runs jobs in children that are killed before their n-th change of the disk."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "support.killer"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).resolve().parents[1],
+        )
+
+    def __enter__(self) -> Killer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+    def run(self, root: Path, versions: Sequence[ObjectVersion], *, kill_at: int, force: bool = False) -> bool:
+        """True where the child was killed, False where it came to the end. Several versions are loaded together."""
+        told = [asdict(version) for version in versions]
+        job = {"root": str(root), "versions": told, "kill_at": kill_at, "force": force}
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        assert answer in ("killed", "done"), answer
+        return answer == "killed"
+
+
 def run(job: dict[str, Any]) -> None:
     scene = local_scene(Path(job["root"]))
     fuse = Fuse(job["kill_at"])
     for name in CHANGES:
         fuse.watch(name)
-    key = f"{DATASET}/ingest_date=2025-01-05/{job['name']}"
-    version = ObjectVersion("raw", key, job["etag"], job["size"], job["sequencer"])
-    scene.run(version, attempt=job["attempt"], execution=job["execution"], force=job["force"])
+    versions = [ObjectVersion(**version) for version in job["versions"]]
+    if len(versions) == 1:
+        scene.run(versions[0], attempt="killed", execution="killed", force=job["force"])
+    else:
+        scene.run_all(versions, attempt="killed", execution="killed")
 
 
 def main() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from lakehead.contract import Contract
+from lakehead.errors import LakeheadError
 from lakehead.model import ObjectVersion
 
 
@@ -128,6 +130,15 @@ class JobOutcome:
     commit_key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A file that an engine is to load beside others; see `Engine.load`."""
+
+    source: Path
+    origin: ObjectVersion
+    staging: Path
+
+
 class Engine(Protocol):
     """Loads one local source file by a contract. Writes below `staging` only; nothing is visible before the commit."""
 
@@ -140,5 +151,19 @@ class Engine(Protocol):
         contract give the same files. Raises SourceError for a file that cannot be loaded.
         """
 
+    def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
+        """Load many small files, each as by `load` and into the same files; for each its result, or what it raises."""
+
     def close(self) -> None:
         """Let go of what is kept for the next load."""
+
+
+def load_each(engine: Engine, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
+    """`Engine.load_together` for an engine that gains nothing by it."""
+    found: list[EngineResult | LakeheadError] = []
+    for one in loads:
+        try:
+            found.append(engine.load(one.source, contract, origin=one.origin, staging=one.staging))
+        except LakeheadError as error:
+            found.append(error)
+    return found

@@ -8,14 +8,15 @@ Whoever comes next finishes what a crash left: the record names the files that i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lakehead.errors import CommitConflict, CorruptRecord, ObjectNotFound, PreconditionFailed
 from lakehead.etl.base import CommitRecord, JobOutcome
 from lakehead.etl.plan import Candidate, Outcome, PublishPlan, Stored, decide, plan_nothing, plan_publish, portions_of
 from lakehead.etl.record import decode
+from lakehead.logs import log_context
 from lakehead.storage import layout
-from lakehead.storage.base import ObjectStore
+from lakehead.storage.base import ObjectStore, Put
 
 __all__ = [
     "Candidate",
@@ -29,6 +30,7 @@ __all__ = [
     "plan_publish",
     "portions_of",
     "publish",
+    "publish_all",
     "read_commit",
     "read_stored",
     "scan_commits",
@@ -99,30 +101,51 @@ def publish(plan: PublishPlan, store: ObjectStore) -> JobOutcome:
     Raises CommitConflict when the record is not the one that the plan was made over: then nothing of the plan counts,
     and its files are removed again.
     """
-    for key in plan.leftovers:
-        store.delete(plan.bucket, key)
-    if plan.moves:
-        store.move_files(plan.bucket, plan.moves)
-    if plan.document is not None:
-        _put_record(plan, store, plan.document)
-    for key in plan.deletions:
-        store.delete(plan.bucket, key)
-    record = plan.record
-    _log.info("%s: %d rows committed, %d quarantined", plan.outcome, record.rows_committed, record.rows_quarantined)
-    return JobOutcome(str(plan.outcome), record, plan.commit_key)
+    (told,) = publish_all([plan], store)
+    if isinstance(told, CommitConflict):
+        raise told
+    return told
 
 
-def _put_record(plan: PublishPlan, store: ObjectStore, document: bytes) -> None:
-    try:
-        store.put(plan.bucket, plan.commit_key, document, if_none_match=not plan.if_match, if_match=plan.if_match)
-    except PreconditionFailed as error:
+def publish_all(plans: Sequence[PublishPlan], store: ObjectStore) -> list[JobOutcome | CommitConflict]:
+    """Carry out the plans for different objects of one bucket, each as by `publish`; they share waits for the disk.
+
+    Raises what stores raise: then each plan may have been carried out or not, and its job is to be run again.
+    """
+    for plan in plans:
+        for key in plan.leftovers:
+            store.delete(plan.bucket, key)
+    moves = [move for plan in plans for move in plan.moves]
+    if moves:
+        store.move_files(plans[0].bucket, moves)
+    refused = _put_records(plans, store)
+    return [_finish(plan, store, refused.get(plan.commit_key)) for plan in plans]
+
+
+def _put_records(plans: Sequence[PublishPlan], store: ObjectStore) -> dict[str, PreconditionFailed]:
+    """Put the records. Returns what kept one from being put, by its key."""
+    puts = [Put(plan.commit_key, plan.document, plan.if_match) for plan in plans if plan.document is not None]
+    refused = store.put_all(plans[0].bucket, puts) if puts else ()
+    return {put.key: error for put, error in zip(puts, refused, strict=True) if error is not None}
+
+
+def _finish(plan: PublishPlan, store: ObjectStore, refused: PreconditionFailed | None) -> JobOutcome | CommitConflict:
+    if refused is not None:
         _withdraw(plan, store)
-        raise CommitConflict(
+        conflict = CommitConflict(
             "another attempt wrote the object's commit record in between",
             hint="Run the job again.",
             bucket=plan.bucket,
             key=plan.commit_key,
-        ) from error
+        )
+        conflict.__cause__ = refused
+        return conflict
+    for key in plan.deletions:
+        store.delete(plan.bucket, key)
+    record = plan.record
+    with log_context(execution=record.execution, object=str(record.source), dataset=record.dataset):
+        _log.info("%s: %d rows committed, %d quarantined", plan.outcome, record.rows_committed, record.rows_quarantined)
+    return JobOutcome(str(plan.outcome), record, plan.commit_key)
 
 
 def _withdraw(plan: PublishPlan, store: ObjectStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from lakehead.contract import Contract, sql
 from lakehead.contract.plan import ColumnPlan, column_plan
+from lakehead.errors import LakeheadError
 from lakehead.etl import folders
-from lakehead.etl.base import EngineResult, StagedFile
+from lakehead.etl.base import EngineResult, Load, StagedFile
 from lakehead.etl.header import Columns
 from lakehead.etl.judged import Judged, Partition, partitions, threads_of
 from lakehead.etl.judging import Judging, Lines, ManyInDoubt
@@ -26,6 +28,7 @@ from lakehead.etl.scan import MAX_RECORD
 from lakehead.etl.sessions import Sessions, columns_optional, explained
 from lakehead.etl.staging import Accepted, write_partitions
 from lakehead.etl.tally import Tally
+from lakehead.etl.together import SmallFile, Together, small_file
 from lakehead.model import ObjectVersion
 
 if TYPE_CHECKING:
@@ -38,16 +41,23 @@ _LONGEST_ROW = 5 * MAX_RECORD
 class DuckDBEngine:
     """Loads files with DuckDB. Safe to use from several threads; each load has a database of its own.
 
-    `memory_limit` (a size as DuckDB writes it, `1GB`) and `threads` are of one load. What does not fit spills to the
+    `memory_limit` (a size as DuckDB writes it, `1GB`) and `threads` are of one query. `fast` and `together` let plain
+    files be read as such and small ones share a query; the rows are the same. What does not fit spills to the
     staging directory, or below `temp_dir`.
     """
 
     name = "duckdb"
 
     def __init__(
-        self, *, memory_limit: str = "1GB", threads: int | None = None, temp_dir: Path | None = None, fast: bool = True
+        self,
+        *,
+        memory_limit: str = "1GB",
+        threads: int | None = None,
+        temp_dir: Path | None = None,
+        fast: bool = True,
+        together: bool = True,
     ) -> None:
-        self.memory_limit, self.temp_dir, self.fast = memory_limit, temp_dir, fast
+        self.memory_limit, self.temp_dir, self.fast, self.together = memory_limit, temp_dir, fast, together
         self.sessions = Sessions(memory_limit=memory_limit, threads=threads)
 
     def load(self, source: Path, contract: Contract, *, origin: ObjectVersion, staging: Path) -> EngineResult:
@@ -56,28 +66,66 @@ class DuckDBEngine:
         Raises SourceError for a file that cannot be loaded as its contract says, CountMismatch if rows got lost on
         the way, StorageUnavailable when the disk is full, Busy when the memory limit is too low.
         """
-        place = Place.of(contract, origin)
-        work = staging / "work"
-        with explained(place, self.memory_limit):
-            work.mkdir(parents=True, exist_ok=True)
-            try:
-                return self._load(source, contract, place, staging, work)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+        (found,) = self.load_together([Load(source, origin, staging)], contract)
+        if isinstance(found, LakeheadError):
+            raise found
+        return found
+
+    def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
+        """See `Engine.load_together`. Small plain files share a query, also where there is only one."""
+        with contextlib.ExitStack() as stack:
+            for one in loads:
+                stack.callback(shutil.rmtree, one.staging / "work", ignore_errors=True)
+            found = [self._open(one, contract) for one in loads]
+            small = [one for one in found if isinstance(one, SmallFile)]
+            for layout in dict.fromkeys(one.layout for one in small):
+                self._share([one for one in small if one.layout == layout], contract)
+        return [one.told() if isinstance(one, SmallFile) else one for one in found]
 
     def close(self) -> None:
         """Close what is kept for the next load."""
         self.sessions.close()
 
-    def _load(self, source: Path, contract: Contract, place: Place, staging: Path, work: Path) -> EngineResult:
-        reading = read_source(source, contract, place, work)
+    def _open(self, load: Load, contract: Contract) -> EngineResult | LakeheadError | SmallFile:
+        """Look at a file, and load it unless it is a small one."""
+        place, work = Place.of(contract, load.origin), load.staging / "work"
+        try:
+            with explained(place, self.memory_limit):
+                work.mkdir(parents=True, exist_ok=True)
+                reading = read_source(load.source, contract, place, work)
+                small = small_file(reading, place, load.staging, contract) if self.fast and self.together else None
+                return small or self._alone(reading, contract, place, load.staging)
+        except LakeheadError as error:
+            return error
+
+    def _alone(self, reading: Reading, contract: Contract, place: Place, staging: Path) -> EngineResult:
         if reading.columns is None:
             return reading.no_rows()
-        spill = (self.temp_dir / work.parent.name if self.temp_dir else work) / "spill"
-        with self.sessions.session(spill) as connection:
-            tally = Tally(contract, place)
+        with self._session(staging) as connection:
+            tally, work = Tally(contract, place), staging / "work"
             load = _Load(connection, column_plan(contract), reading, reading.columns, tally, staging, work)
             return load.run(fast=self.fast)
+
+    def _session(self, staging: Path) -> contextlib.AbstractContextManager[DuckDBPyConnection]:
+        spill = (self.temp_dir / staging.name if self.temp_dir else staging / "work") / "spill"
+        return self.sessions.session(spill)
+
+    def _share(self, files: Sequence[SmallFile], contract: Contract) -> None:
+        """Load small files by one query; one by one where that cannot be done, so that none spoils another."""
+        first = files[0]
+        try:
+            with explained(first.place, self.memory_limit):
+                with self._session(first.staging) as connection:
+                    if Together(connection, column_plan(contract), files, first.staging / "work").run():
+                        return
+                if len(files) == 1:
+                    first.outcome = self._alone(first.reading, contract, first.place, first.staging)
+        except LakeheadError as error:
+            if len(files) == 1:
+                first.outcome = error
+        if len(files) > 1:
+            for file in files:
+                self._share([file], contract)
 
 
 @dataclass

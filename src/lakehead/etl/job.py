@@ -15,6 +15,7 @@ from lakehead.etl.base import CommitRecord, Engine, EngineResult, JobOutcome, Jo
 from lakehead.etl.commit import (
     Candidate,
     Outcome,
+    PublishPlan,
     Stored,
     decide,
     plan_nothing,
@@ -51,7 +52,7 @@ def run_job(
     Raises SourceError (the file cannot be loaded), ObjectNotFound, ObjectChanged (it is another version by now),
     RewriteRefused, DuplicateContent, CountMismatch, CorruptRecord, and what stores raise. Nothing is committed then.
     """
-    job = _Job(request, contract, engine, raw, processed, processed_bucket)
+    job = Job(request, contract, engine, raw, processed, processed_bucket)
     for tries_left in reversed(range(TRIES)):
         try:
             return job.run()
@@ -63,17 +64,18 @@ def run_job(
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """The source on this machine, as it was when the engine began to read it."""
+class Read:
+    """The source on this machine, as it was when the engine began to read it, and where the engine stages its files."""
 
     path: Path
     source: ObjectVersion
     content_sha256: str
     fingerprint: str
+    out: Path
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class Loaded:
     """What the engine made of the source; nothing where the rows of another key stand for it."""
 
     result: EngineResult
@@ -81,7 +83,9 @@ class _Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
+    """One version's load, step by step."""
+
     request: JobRequest
     contract: Contract
     engine: Engine
@@ -90,6 +94,7 @@ class _Job:
     bucket: str
 
     def run(self) -> JobOutcome:
+        """Load and commit. Raises CommitConflict where another attempt committed in between, and see `run_job`."""
         try:
             return self._run()
         except (ObjectNotFound, ObjectChanged):
@@ -99,23 +104,32 @@ class _Job:
             return ended
 
     def _run(self) -> JobOutcome:
+        with contextlib.ExitStack() as stack:
+            read = self.open(stack)
+            if isinstance(read, JobOutcome):
+                return read
+            loaded = self._load(read)
+            self.check_unchanged(read)
+            with self._content_lock(read.content_sha256), self._object_lock():
+                return publish(self.plan(read, loaded), self.processed)
+
+    def open(self, stack: contextlib.ExitStack) -> Read | JobOutcome:
+        """What is to be loaded, and where its files are staged until `stack` ends; the outcome if there is nothing."""
         ended = self._end_early(self.request.source)
         if ended is not None:
             return ended
         source, info = self._resolve()
-        with self._staging() as staging:
-            read = self._fetch(source, info, staging)
-            ended = self._end_early(read.source, read.content_sha256)
-            if ended is not None:
-                return ended
-            out = staging / "out"
-            with explained(self.bucket, path=out):
-                out.mkdir()
-            loaded = self._load(read, out)
-            self._check_unchanged(read)
-            return self._publish(read, loaded)
+        staging = stack.enter_context(self._staging())
+        read = self._fetch(source, info, staging)
+        ended = self._end_early(read.source, read.content_sha256)
+        if ended is not None:
+            return ended
+        with explained(self.bucket, path=read.out):
+            read.out.mkdir()
+        return read
 
-    def _where(self) -> dict[str, str]:
+    def where(self) -> dict[str, str]:
+        """The fields that every error of this job carries."""
         source = self.request.source
         return {"dataset": self.request.dataset, "bucket": source.bucket, "key": source.key}
 
@@ -176,7 +190,7 @@ class _Job:
             raise ObjectNotFound(
                 "the object to load is gone",
                 hint="Land it again.",
-                **self._where(),
+                **self.where(),
                 version_id=asked.version_id or None,
             ) from error
         if asked.etag and info.etag != asked.etag:
@@ -202,7 +216,7 @@ class _Job:
         return ObjectChanged(
             "the object is no longer the version that was asked for",
             hint="Its newer version has an event of its own; or load it now with: lakehead ingest",
-            **self._where(),
+            **self.where(),
             expected=expected,
             received=received,
         )
@@ -215,10 +229,10 @@ class _Job:
         finally:
             shutil.rmtree(path, ignore_errors=True)  # what stays is found by verify
 
-    def _fetch(self, source: ObjectVersion, info: ObjectInfo, staging: Path) -> _Read:
+    def _fetch(self, source: ObjectVersion, info: ObjectInfo, staging: Path) -> Read:
         path = self.raw.local_path(source.bucket, source.key)
         if path is not None and self.raw.etag_is_sha256:
-            return _Read(path, source, info.etag, info.fingerprint)
+            return Read(path, source, info.etag, info.fingerprint, staging / "out")
         path = staging / ("source" + "".join(PurePosixPath(source.key).suffixes[-2:]))
         try:
             reading = self.raw.open(source.bucket, source.key, version_id=source.version_id, if_match=source.etag)
@@ -226,9 +240,9 @@ class _Job:
             raise self._changed(source.etag, "another") from error
         with contextlib.closing(reading), explained(self.bucket, path=path), path.open("xb") as writing:
             content = sha256_file(reading, writing)
-        return _Read(path, source, content, "")
+        return Read(path, source, content, "", staging / "out")
 
-    def _check_unchanged(self, read: _Read) -> None:
+    def check_unchanged(self, read: Read) -> None:
         """A local file is read in place, so it may have changed under the engine's hands. A copy cannot."""
         if not read.fingerprint:
             return
@@ -239,14 +253,14 @@ class _Job:
         if info.etag != read.source.etag or info.fingerprint != read.fingerprint:
             raise self._changed(read.source.etag, info.etag)
 
-    def _load(self, read: _Read, out: Path) -> _Loaded:
+    def _load(self, read: Read) -> Loaded:
         if self.contract.on_duplicate_content != "load":
             other = self._first_key(read.content_sha256)
             if other is not None:
-                return _Loaded(self._skipped(other), other)
-        result = self.engine.load(read.path, self.contract, origin=read.source, staging=out)
-        with explained(self.bucket, path=out):
-            return _Loaded(checked(result, out, **self._where()))
+                return Loaded(self._skipped(other), other)
+        result = self.engine.load(read.path, self.contract, origin=read.source, staging=read.out)
+        with explained(self.bucket, path=read.out):
+            return Loaded(checked(result, read.out, **self.where()))
 
     def _first_key(self, content_sha256: str) -> str | None:
         source, dataset = self.request.source, self.request.dataset
@@ -257,28 +271,28 @@ class _Job:
             raise DuplicateContent(
                 "the same bytes are loaded from another key, and the contract says onDuplicateContent: refuse",
                 hint="Remove one of the two, or set onDuplicateContent to load or skip.",
-                **self._where(),
+                **self.where(),
                 other=other,
             )
         return replace(NOTHING, warnings=(f"skipped: the same bytes are loaded from {other}",))
 
-    def _publish(self, read: _Read, loaded: _Loaded) -> JobOutcome:
-        with self._content_lock(read.content_sha256), self._object_lock():
-            stored = self._stored()
-            record = stored.record if stored else None
-            force = self._again(record, read.content_sha256) if record else self.request.force
-            candidate = Candidate(
-                replace(self.request, source=read.source),
-                self.contract,
-                read.content_sha256,
-                self.engine.name,
-                loaded.result,
-                iso(utc_now()),
-                loaded.duplicate_of,
-            )
-            if decide(record, read.source, read.content_sha256, self.contract, force=force) is Outcome.COMMITTED:
-                candidate = self._beside_others(candidate)
-            return publish(plan_publish(stored, candidate, bucket=self.bucket, force=force), self.processed)
+    def plan(self, read: Read, loaded: Loaded) -> PublishPlan:
+        """What is to be done to commit. To be made and carried out under the object's lock."""
+        stored = self._stored()
+        record = stored.record if stored else None
+        force = self._again(record, read.content_sha256) if record else self.request.force
+        candidate = Candidate(
+            replace(self.request, source=read.source),
+            self.contract,
+            read.content_sha256,
+            self.engine.name,
+            loaded.result,
+            iso(utc_now()),
+            loaded.duplicate_of,
+        )
+        if decide(record, read.source, read.content_sha256, self.contract, force=force) is Outcome.COMMITTED:
+            candidate = self._beside_others(candidate)
+        return plan_publish(stored, candidate, bucket=self.bucket, force=force)
 
     def _beside_others(self, candidate: Candidate) -> Candidate:
         """The candidate with what follows from the same bytes being loaded from another key."""
@@ -290,7 +304,7 @@ class _Job:
         other = claim(self.processed, self.bucket, dataset, content, source.key, durable=not warns)
         if other is None:
             if candidate.duplicate_of:
-                raise CommitConflict("the rows that were to stand for this object's are gone", **self._where())
+                raise CommitConflict("the rows that were to stand for this object's are gone", **self.where())
             return candidate
         if warns:
             warning = f"the same bytes are loaded from {other} too, so their rows count twice"

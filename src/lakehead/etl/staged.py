@@ -31,21 +31,44 @@ def checked(result: EngineResult, staging: Path, **where: str) -> EngineResult:
 
     Raises CountMismatch, with the fields in `where`, when a row is not accounted for or a file is not as it was told.
     """
+    (found,) = checked_all([(result, staging, where)])
+    if isinstance(found, CountMismatch):
+        raise found
+    return found
+
+
+def checked_all(
+    results: Sequence[tuple[EngineResult, Path, dict[str, str]]],
+) -> list[EngineResult | CountMismatch]:
+    """The same for many results, whose footers are read at once; for each what `checked` returns or raises."""
+    counts = iter(row_counts([file.path for result, *_ in results for file in _staged(result)]))
+    found: list[EngineResult | CountMismatch] = []
+    for result, staging, where in results:
+        counted = [next(counts) for _ in _staged(result)]
+        try:
+            found.append(_checked(result, staging, counted, where))
+        except CountMismatch as error:
+            found.append(error)
+    return found
+
+
+def _staged(result: EngineResult) -> tuple[StagedFile, ...]:
+    return (*result.files, *((result.quarantine,) if result.quarantine else ()))
+
+
+def _checked(result: EngineResult, staging: Path, counted: Sequence[int | None], where: dict[str, str]) -> EngineResult:
     _same(
         "rows read and rows committed + quarantined",
         result.rows_read,
         result.rows_committed + result.rows_quarantined,
         where,
     )
-    staged = (*result.files, *((result.quarantine,) if result.quarantine else ()))
     _same("rows committed and rows in the data files", result.rows_committed, sum(f.rows for f in result.files), where)
     quarantined = result.quarantine.rows if result.quarantine else 0
     _same("rows quarantined and rows in the quarantine file", result.rows_quarantined, quarantined, where)
-    for file in staged:
+    for file, rows in zip(_staged(result), counted, strict=True):
         if not file.path.is_relative_to(staging) or ".." in file.path.parts or not _PARTITION.fullmatch(file.partition):
             raise CountMismatch("the engine staged a file in a wrong place", path=str(file.path), **where)
-    counted = row_counts([file.path for file in staged])
-    for file, rows in zip(staged, counted, strict=True):
         _same("rows of a staged file and rows in its footer", file.rows, rows, {**where, "path": str(file.path)})
     files = tuple(_measured(file) for file in result.files)
     return replace(result, files=files, quarantine=_measured(result.quarantine) if result.quarantine else None)

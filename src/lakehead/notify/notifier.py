@@ -6,7 +6,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from lakehead.model import SteadyClock
 from lakehead.notify import secret
 from lakehead.notify.channel import Channel, open_channel
 from lakehead.notify.message import Message, Subscription, fit_body, fit_subject
-from lakehead.notify.outbox import Claim, FeedItem, Outbox
+from lakehead.notify.outbox import Claim, FeedItem, Outbox, Publication
 
 log = logging.getLogger(__name__)
 
@@ -75,20 +76,29 @@ class Notifier:
         message to 262,144 bytes (SNS Publish). Raises UsageError for an empty message.
         """
         given = {name: str(value) for name, value in (attributes or {}).items()}
-        wanted = [name for name, one in self._subscriptions.items() if one.wants(topic, given)]
-        identity, added = self._outbox.add(
-            topic,
-            fit_subject(subject),
-            fit_body(message),
-            token=token,
-            attributes=given,
-            subscriptions=wanted,
-            now=self._clock(),
-        )
-        if added:
-            self._tell()
-            self._announce(given)
+        (identity,) = self.publish_all([Publication(topic, subject, message, token, given)])
         return identity
+
+    def publish_all(self, publications: Iterable[Publication]) -> list[str]:
+        """The same for many, in one transaction; who is subscribed is found here. Raises UsageError for all of them."""
+        addressed = [
+            replace(
+                one,
+                subject=fit_subject(one.subject),
+                body=fit_body(one.body),
+                subscriptions=[
+                    name for name, its in self._subscriptions.items() if its.wants(one.topic, one.attributes)
+                ],
+            )
+            for one in publications
+        ]
+        stored = self._outbox.add(addressed, self._clock())
+        if any(added for _, added in stored):
+            self._tell()
+        for one, (_, added) in zip(addressed, stored, strict=True):
+            if added:
+                self._announce(one.attributes)
+        return [identity for identity, _ in stored]
 
     def on_change(self, listener: Callable[[Mapping[str, str]], None]) -> Callable[[], None]:
         """Call `listener` with a notification's attributes when this process published it or settled a delivery of it.

@@ -106,6 +106,18 @@ class Claim:
     message: wire.Message
 
 
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is published on a topic, and to which subscriptions it is owed. The same token is published once."""
+
+    topic: str
+    subject: str
+    body: str
+    token: str
+    attributes: Mapping[str, str]
+    subscriptions: Sequence[str] = ()
+
+
 class Outbox:
     """Notifications and deliveries in SQLite. Times are UTC; every method is one transaction."""
 
@@ -116,32 +128,10 @@ class Outbox:
         """Close the database."""
         self._database.close()
 
-    def add(
-        self,
-        topic: str,
-        subject: str,
-        body: str,
-        *,
-        token: str,
-        attributes: Mapping[str, str],
-        subscriptions: Iterable[str],
-        now: datetime,
-    ) -> tuple[str, bool]:
-        """Store a notification and what is owed of it; a token that is known adds nothing. Returns (id, added)."""
-        identity = wire.message_id(token)
+    def add(self, publications: Iterable[Publication], now: datetime) -> list[tuple[str, bool]]:
+        """Store notifications and what is owed of them; a token that is known adds nothing. Returns (id, added)."""
         with self._database.transaction() as connection:
-            added = connection.execute(
-                "INSERT INTO notifications (message_id, token, topic, subject, body, attributes, published_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (token) DO NOTHING RETURNING number",
-                (identity, token, topic, subject, body, json.dumps(dict(attributes)), iso(now)),
-            ).fetchone()
-            if added is not None:
-                connection.executemany(
-                    "INSERT INTO deliveries (notification, subscription, state, due_at, changed_at)"
-                    " VALUES (?, ?, 'pending', ?, ?)",
-                    [(added[0], name, now.timestamp(), iso(now)) for name in subscriptions],
-                )
-        return identity, added is not None
+            return [(wire.message_id(one.token), _insert(connection, one, now)) for one in publications]
 
     def version(self) -> int:
         """A number that changes when another process has written."""
@@ -255,6 +245,22 @@ class Outbox:
             ):
                 owed[row["notification"]].append(_delivery(row))
         return [_item(row, tuple(owed[row["number"]])) for row in found]
+
+
+def _insert(connection: sqlite3.Connection, one: Publication, now: datetime) -> bool:
+    attributes = json.dumps(dict(one.attributes))
+    added = connection.execute(
+        "INSERT INTO notifications (message_id, token, topic, subject, body, attributes, published_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (token) DO NOTHING RETURNING number",
+        (wire.message_id(one.token), one.token, one.topic, one.subject, one.body, attributes, iso(now)),
+    ).fetchone()
+    if added is None:
+        return False
+    connection.executemany(
+        "INSERT INTO deliveries (notification, subscription, state, due_at, changed_at) VALUES (?, ?, 'pending', ?, ?)",
+        [(added[0], name, now.timestamp(), iso(now)) for name in one.subscriptions],
+    )
+    return True
 
 
 def _message(row: sqlite3.Row, subscription: str) -> wire.Message:

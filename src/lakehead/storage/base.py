@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from lakehead.errors import PreconditionFailed
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
@@ -35,6 +37,15 @@ class Move:
 
     source: Path
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Bytes that become an object: over the one with etag `if_match`, or, where that is empty, where none is."""
+
+    key: str
+    data: bytes
+    if_match: str = ""
 
 
 class ObjectStore(Protocol):
@@ -99,6 +110,13 @@ class ObjectStore(Protocol):
         bytes; for what can be done without.
         """
 
+    def put_all(self, bucket: str, puts: Sequence[Put]) -> Sequence[PreconditionFailed | None]:
+        """put() of many, in no order: each atomic, all of them durable when this returns.
+
+        What a put's condition kept from being done is returned in its place. Raises for all what is the store's fault;
+        then some may have been done.
+        """
+
     def put_file(self, bucket: str, key: str, source: Path, *, move: bool = False) -> ObjectInfo:
         """Write a file as an object, atomically and durably. With `move` the source is consumed (renamed if it can)."""
 
@@ -117,8 +135,11 @@ class ObjectStore(Protocol):
     def create_bucket(self, bucket: str) -> None:
         """Make a bucket; one that is there is no error."""
 
-    def lock(self, bucket: str, name: str) -> AbstractContextManager[None]:
-        """Keep out whoever else asks for this lock, if the store `excludes`. Waits a bounded time, then Busy."""
+    def lock(self, bucket: str, *names: str) -> AbstractContextManager[None]:
+        """Keep out whoever else asks for one of these locks, if the store `excludes`. Waits a bounded time, then Busy.
+
+        Who holds locks of one kind (`object-...`, `content-...`) must not ask for further ones of that kind.
+        """
 
     def uri(self, bucket: str, key: str) -> str:
         """A name a person can use to find the object: a path or an s3:// address."""

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lakehead.errors import BucketNotFound, Busy, InvalidKey, ObjectNotFound, PreconditionFailed
-from lakehead.storage.base import Move, ObjectInfo
+from lakehead.storage.base import Move, ObjectInfo, Put
 from lakehead.storage.disk import (
     DIRECTORY_MODE,
     FILE_MODE,
     create,
     explained,
     fsync_directories,
-    fsync_file,
+    fsync_files,
     make_directories,
     make_safe,
     open_for_reading,
@@ -139,11 +139,9 @@ class LocalStore:
         """Write bytes as an object."""
         path = self._place(bucket, key)
         with explained(bucket, key, path), self._temporary(bucket) as temporary:
-            with create(temporary) as stream:
-                stream.write(data)
-                stream.flush()
-                if durable:
-                    os.fsync(stream.fileno())
+            _write(temporary, data)
+            if durable:
+                fsync_files([temporary])
             with self._key_lock(bucket, key):
                 self._demand(bucket, key, path, if_match)
                 touched = self._rename(temporary, path, bucket, exclusive=if_none_match)
@@ -151,6 +149,25 @@ class LocalStore:
                     fsync_directories(touched)
                 status = path.stat()
         return _info(bucket, key, status, hashlib.sha256(data).hexdigest())
+
+    def put_all(self, bucket: str, puts: Sequence[Put]) -> Sequence[PreconditionFailed | None]:
+        """Write many objects. Files are fsynced together, as one wait for the disk serves many, directories once."""
+        refused: dict[int, PreconditionFailed] = {}
+        with explained(bucket), contextlib.ExitStack() as stack:
+            ready = [(put, self._place(bucket, put.key), stack.enter_context(self._temporary(bucket))) for put in puts]
+            for put, _, temporary in ready:
+                _write(temporary, put.data)
+            fsync_files(temporary for _, _, temporary in ready)
+            touched: set[Path] = set()
+            for number, (put, path, temporary) in enumerate(ready):
+                try:
+                    with explained(bucket, put.key, path), self._key_lock(bucket, put.key):
+                        self._demand(bucket, put.key, path, put.if_match)
+                        touched |= self._rename(temporary, path, bucket, exclusive=not put.if_match)
+                except PreconditionFailed as error:
+                    refused[number] = error
+            fsync_directories(touched)
+        return [refused.get(number) for number in range(len(puts))]
 
     def put_file(self, bucket: str, key: str, source: Path, *, move: bool = False) -> ObjectInfo:
         """Write a file as an object. With `move` on the bucket's device it is renamed, and the etag is empty."""
@@ -160,7 +177,8 @@ class LocalStore:
             ready = source
             if not move or not _same_device(source, temporary.parent):
                 etag, ready = _copy(source, temporary), temporary
-            _settle(ready)
+            make_safe(ready)
+            fsync_files([ready])
             with self._key_lock(bucket, key):
                 fsync_directories(self._rename(ready, path, bucket))
                 status = path.stat()
@@ -169,17 +187,25 @@ class LocalStore:
         return _info(bucket, key, status, etag)
 
     def move_files(self, bucket: str, moves: Sequence[Move]) -> None:
-        """Rename many files into their places; each directory is fsynced once, at the end."""
-        touched: set[Path] = set()
+        """Rename many files into their places. Files are fsynced before the first is renamed, directories at the end.
+
+        So one wait for the disk serves many: a rename in between would be one more thing to wait for.
+        """
+        ready: list[tuple[Move, Path]] = []
         for move in moves:
             path = self._place(bucket, move.key)
             with explained(bucket, move.key, path):
-                if not _same_device(move.source, self._bucket(bucket)):
+                if _same_device(move.source, self._bucket(bucket)):
+                    make_safe(move.source)
+                    ready.append((move, path))
+                else:
                     self.put_file(bucket, move.key, move.source, move=True)
-                    continue
-                _settle(move.source)
-                with self._key_lock(bucket, move.key):
-                    touched |= self._rename(move.source, path, bucket)
+        with explained(bucket):
+            fsync_files(move.source for move, _ in ready)
+        touched: set[Path] = set()
+        for move, path in ready:
+            with explained(bucket, move.key, path), self._key_lock(bucket, move.key):
+                touched |= self._rename(move.source, path, bucket)
         with explained(bucket):
             fsync_directories(touched)
 
@@ -220,11 +246,13 @@ class LocalStore:
             fsync_directories([self.root])
 
     @contextlib.contextmanager
-    def lock(self, bucket: str, name: str) -> Iterator[None]:
-        """Hold a lock file of the bucket. Names of one kind (`object-...`, `content-...`) share a set of files."""
-        kind, _, rest = name.partition("-")
-        number = int.from_bytes(hashlib.sha256(rest.encode()).digest()[:4]) % LOCK_FILES
-        with self._file_lock(bucket, f"{kind}-{number:02x}"):
+    def lock(self, bucket: str, *names: str) -> Iterator[None]:
+        """Hold lock files of the bucket. Names of one kind (`object-...`, `content-...`) share a set of files."""
+        # In one order for all, so that no two wait for each other.
+        files = sorted({_lock_file(name) for name in names})
+        with contextlib.ExitStack() as stack:
+            for file in files:
+                stack.enter_context(self._file_lock(bucket, file))
             yield
 
     def uri(self, bucket: str, key: str) -> str:
@@ -350,9 +378,15 @@ def _take_name(ready: Path, path: Path, *, exclusive: bool) -> None:
         ready.unlink()
 
 
-def _settle(path: Path) -> None:
-    make_safe(path)
-    fsync_file(path)
+def _lock_file(name: str) -> str:
+    kind, _, rest = name.partition("-")
+    number = int.from_bytes(hashlib.sha256(rest.encode()).digest()[:4]) % LOCK_FILES
+    return f"{kind}-{number:02x}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    with create(path) as stream:
+        stream.write(data)
 
 
 def _copy(source: Path, target: Path) -> str:

@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from lakehead.errors import ConfigError
+from lakehead.errors import ConfigError, PreconditionFailed
 from lakehead.private import own_folder
-from lakehead.storage.base import Move, ObjectInfo
+from lakehead.storage.base import Move, ObjectInfo, Put
 from lakehead.storage.keys import check_attempt, check_bucket, check_key
 from lakehead.storage.s3_errors import translated
 
@@ -162,6 +162,19 @@ class S3Store:
             source.unlink()
         return self.head(bucket, key)
 
+    def put_all(self, bucket: str, puts: Sequence[Put]) -> Sequence[PreconditionFailed | None]:
+        """Write many objects, some of them at a time."""
+
+        def write(put: Put) -> PreconditionFailed | None:
+            try:
+                self.put(bucket, put.key, put.data, if_none_match=not put.if_match, if_match=put.if_match)
+            except PreconditionFailed as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(UPLOADS) as pool:
+            return list(pool.map(write, puts))
+
     def move_files(self, bucket: str, moves: Sequence[Move]) -> None:
         """Upload many files, some of them at a time."""
 
@@ -197,9 +210,9 @@ class S3Store:
         with contextlib.suppress(self._client.exceptions.BucketAlreadyOwnedByYou), translated(bucket, passing=_OWNED):
             self._client.create_bucket(**arguments)
 
-    def lock(self, bucket: str, name: str) -> contextlib.AbstractContextManager[None]:
+    def lock(self, bucket: str, *names: str) -> contextlib.AbstractContextManager[None]:
         """Nothing: S3 has no locks."""
-        del bucket, name
+        del bucket, names
         return contextlib.nullcontext()
 
     def uri(self, bucket: str, key: str) -> str:

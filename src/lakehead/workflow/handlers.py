@@ -7,23 +7,26 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from lakehead.errors import LakeheadError, UsageError
 from lakehead.logs import log_context
 from lakehead.model import Json
 from lakehead.workflow.execution import encode
 from lakehead.workflow.outbox import ClaimedTask
-from lakehead.workflow.types import TaskError, TaskFailed, TaskHandler, TaskRequest, TaskSucceeded
+from lakehead.workflow.types import GroupHandler, TaskError, TaskFailed, TaskHandler, TaskRequest, TaskSucceeded
 
 log = logging.getLogger(__name__)
 
 AHEAD_SECONDS = 0.02
 """A pool takes what it works off in this time beyond its free threads, so that it is not idle during a commit."""
 MAX_AHEAD = 64
+GROUP_AHEAD_SECONDS = 1.0
+"""The same for a pool with handlers that answer several tasks at once: the more wait, the more they share."""
 
 # A label of such a name would overwrite what the log record itself holds.
 _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"execution", "message", "asctime"}
@@ -57,7 +60,7 @@ class TaskRunner:
 
     def __init__(
         self,
-        handlers: Mapping[str, TaskHandler],
+        handlers: Mapping[str, TaskHandler | GroupHandler],
         pools: Mapping[str, int],
         routes: Mapping[str, str],
         wake: Callable[[], None],
@@ -75,7 +78,10 @@ class TaskRunner:
         self._wake = wake
         self._lock = threading.Lock()
         self._running = dict.fromkeys(pools, 0)
-        self._seconds = dict.fromkeys(pools, AHEAD_SECONDS)
+        grouped = {self.pool_of(name) for name, bound in handlers.items() if isinstance(bound, GroupHandler)}
+        self._ahead_seconds = {name: GROUP_AHEAD_SECONDS if name in grouped else AHEAD_SECONDS for name in pools}
+        self._seconds = dict(self._ahead_seconds)
+        self._waiting: dict[tuple[str, str, Hashable], deque[tuple[ClaimedTask, TaskRequest]]] = {}
         self._answers: deque[Answer] = deque()
         self._executors: dict[str, ThreadPoolExecutor] = {}
 
@@ -102,7 +108,7 @@ class TaskRunner:
             return {name: size + self._ahead(name, size) - self._running[name] for name, size in self._pools.items()}
 
     def _ahead(self, pool: str, size: int) -> int:
-        return min(MAX_AHEAD, int(size * AHEAD_SECONDS / max(self._seconds[pool], 1e-6)) - size)
+        return min(MAX_AHEAD, int(size * self._ahead_seconds[pool] / max(self._seconds[pool], 1e-6)) - size)
 
     def answers(self) -> list[Answer]:
         """Take the answers that have come, oldest first."""
@@ -115,12 +121,33 @@ class TaskRunner:
         """Return answers that could not be stored; they come first the next time."""
         self._answers.extendleft(reversed(answers))
 
-    def submit(self, task: ClaimedTask) -> None:
-        """Run a task's handler."""
-        pool = self.pool_of(task.resource)
-        with self._lock:
-            self._running[pool] += 1
-        self._executors[pool].submit(self._run, pool, task)
+    def submit(self, tasks: Sequence[ClaimedTask]) -> None:
+        """Run the tasks' handlers."""
+        work: list[tuple[str, Callable[[], None]]] = []
+        for task in tasks:
+            pool = self.pool_of(task.resource)
+            with self._lock:
+                self._running[pool] += 1
+                place = self._enqueue(pool, task)
+            work.append((pool, partial(self._run, pool, task) if place is None else partial(self._run_group, place)))
+        # Only now, so that those who came together are there when the first thread takes them.
+        for pool, run in work:
+            self._executors[pool].submit(run)
+
+    def _enqueue(self, pool: str, task: ClaimedTask) -> tuple[str, str, Hashable] | None:
+        """Where a task waits that may share a run with others; None for one that goes alone."""
+        bound = self._names.of(task.resource)
+        handler = None if bound is None else self._handlers[bound]
+        # One whose worker died may be the cause, and must not take others along.
+        if bound is None or not isinstance(handler, GroupHandler) or task.runs > 1:
+            return None
+        request = _request(task)
+        key = handler.key(request)
+        if key is None:
+            return None
+        place = pool, bound, key
+        self._waiting.setdefault(place, deque()).append((task, request))
+        return place
 
     def reject(self, task: ClaimedTask, error: str, cause: str) -> None:
         """Fail a task without running it."""
@@ -136,12 +163,43 @@ class TaskRunner:
             with log_context(**_fields(task)):
                 self._handle(task)
         finally:
-            seconds = time.monotonic() - began
-            with self._lock:
-                self._running[pool] -= 1
-                # One long task counts at once, several short ones have to agree.
-                self._seconds[pool] = min(AHEAD_SECONDS, max(seconds, 0.9 * self._seconds[pool] + 0.1 * seconds))
-            self._wake()
+            self._note_run(pool, 1, time.monotonic() - began)
+
+    def _run_group(self, place: tuple[str, str, Hashable]) -> None:
+        """Run what waits in a place. It was submitted once for every task, so often there is nothing left."""
+        pool, bound, _ = place
+        handler = self._handlers[bound]
+        assert isinstance(handler, GroupHandler)
+        with self._lock:
+            waiting = self._waiting.get(place, deque())
+            group = [waiting.popleft() for _ in range(min(len(waiting), handler.most))]
+            if not waiting:
+                self._waiting.pop(place, None)
+        if not group:
+            return
+        began = time.monotonic()
+        try:
+            self._handle_group(handler, [task for task, _ in group], [request for _, request in group])
+        finally:
+            self._note_run(pool, len(group), time.monotonic() - began)
+
+    def _note_run(self, pool: str, tasks: int, seconds: float) -> None:
+        """Some tasks took so long, together. One long task counts at once, several short ones have to agree."""
+        each = seconds / tasks
+        with self._lock:
+            self._running[pool] -= tasks
+            average = 0.9**tasks * self._seconds[pool] + (1 - 0.9**tasks) * each
+            self._seconds[pool] = min(self._ahead_seconds[pool], max(each, average))
+        self._wake()
+
+    def _handle_group(self, handler: GroupHandler, tasks: list[ClaimedTask], requests: list[TaskRequest]) -> None:
+        try:
+            results = list(zip(tasks, handler.handle(requests), strict=True))
+        except BaseException as error:
+            results = [(task, error) for task in tasks]
+        for task, result in results:
+            with log_context(**_fields(task)):
+                self._told(task, result)
 
     def _handle(self, task: ClaimedTask) -> None:
         bound = self._names.of(task.resource)
@@ -149,13 +207,22 @@ class TaskRunner:
             cause = f"no handler is bound to the resource {task.resource}"
             self.reject(task, "Lakehead.ConfigError", cause)
             return
+        handler = self._handlers[bound]
+        if isinstance(handler, GroupHandler):
+            self._handle_group(handler, [task], [_request(task)])
+            return
         try:
-            result = self._handlers[bound](_request(task))
+            result = handler(_request(task))
         except BaseException as error:
             # SystemExit and the like end the task too: nobody else would ever report it.
-            self._answer(task, _failed(task, error))
-            return
-        if isinstance(result, Future):
+            result = error
+        self._told(task, result)
+
+    def _told(self, task: ClaimedTask, result: Any) -> None:
+        """A handler has returned a result, or raised it."""
+        if isinstance(result, BaseException):
+            self._answer(task, _failed(task, result))
+        elif isinstance(result, Future):
             result.add_done_callback(partial(self._done, task))
         else:
             self._answer(task, _returned(task, result))

@@ -6,7 +6,7 @@ The interpreter is pure: `start(definition, input, info, now)` and `advance(defi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -155,6 +155,19 @@ TaskHandler: TypeAlias = Callable[[TaskRequest], Any]
 Raises TaskError to fail with a given error name; a LakeheadError fails with its own name; anything else fails as
 `States.TaskFailed` and is logged with its traceback.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class GroupHandler:
+    """A handler that answers several tasks at once, where several wait.
+
+    `key` says which go together: tasks of one key, at most `most` of them; None: the task goes alone. `handle` gives
+    for each request, in their order, what a TaskHandler would return or raise. Tasks never wait for others to come.
+    """
+
+    handle: Callable[[Sequence[TaskRequest]], Sequence[Any]]
+    key: Callable[[TaskRequest], Hashable | None]
+    most: int
 
 
 class TaskError(Exception):

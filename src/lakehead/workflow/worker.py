@@ -17,7 +17,7 @@ from lakehead.workflow.handlers import Answer, TaskRunner
 from lakehead.workflow.journal import POLL_SECONDS, Journal
 from lakehead.workflow.outbox import ClaimedTask
 from lakehead.workflow.steps import Delivery, Steps
-from lakehead.workflow.types import TaskHandler
+from lakehead.workflow.types import GroupHandler, TaskHandler
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Worker:
     def __init__(
         self,
         journal: Journal,
-        handlers: Mapping[str, TaskHandler],
+        handlers: Mapping[str, TaskHandler | GroupHandler],
         *,
         pools: Mapping[str, int] | None = None,
         routes: Mapping[str, str] | None = None,
@@ -200,18 +200,17 @@ class Worker:
         self._mine.difference_update((answer.task.execution, answer.task.task) for answer in answers)
         self._id, self._next_due = turn.worker, turn.next_due
         self._renew_at = turn.now + self._lease / 3
-        for task in turn.claimed:
-            self._begin(task)
+        self._begin(turn.claimed)
         if turn.more:
             self._woken.set()
 
-    def _begin(self, task: ClaimedTask) -> None:
-        self._mine.add((task.execution, task.task))
-        if task.runs > self._max_runs:
-            cause = f"{task.runs - 1} workers died while they ran this task; their logs may tell why"
-            self._runner.reject(task, "Lakehead.WorkerLost", cause)
-        else:
-            self._runner.submit(task)
+    def _begin(self, claimed: list[ClaimedTask]) -> None:
+        self._mine.update((task.execution, task.task) for task in claimed)
+        self._runner.submit([task for task in claimed if task.runs <= self._max_runs])
+        for task in claimed:
+            if task.runs > self._max_runs:
+                cause = f"{task.runs - 1} workers died while they ran this task; their logs may tell why"
+                self._runner.reject(task, "Lakehead.WorkerLost", cause)
 
     def _work(self, steps: Steps, answers: list[Answer], room: Mapping[str, int]) -> _Turn:
         connection, now = steps.connection, steps.now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from lakehead.contract import Contract
 from lakehead.contract.model import QualityCheck
 from lakehead.contract.plan import ColumnPlan, column_plan
-from lakehead.etl.base import EngineResult, StagedFile
+from lakehead.errors import LakeheadError
+from lakehead.etl.base import EngineResult, Load, StagedFile, load_each
 from lakehead.etl.folders import MAX_PARTITIONS
 from lakehead.etl.header import Columns
 from lakehead.etl.place import Place
@@ -75,6 +76,10 @@ class SparkEngine:
                 return self._load(source, contract, place, staging, work)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
+
+    def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
+        """See `Engine.load_together`."""
+        return load_each(self, loads, contract)
 
     def close(self) -> None:
         """Let go of Spark, which ends with the last engine that uses it."""

@@ -1,0 +1,206 @@
+"""Small files that share a query: each ends as if it had been loaded alone, down to the bytes of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakehead.contract import Contract
+from lakehead.errors import HeaderMismatch, LakeheadError, QualityCheckFailed, TooManyQuarantined
+from lakehead.etl import together
+from lakehead.etl.base import EngineResult, Load
+from lakehead.etl.duckdb_engine import DuckDBEngine
+from lakehead.etl.together import SmallFile, Together
+from lakehead.model import ObjectVersion
+
+HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
+Found = tuple[tuple[int, int, int], dict[str, int], tuple[str, ...], dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def engine(engines: dict[str, Any]) -> DuckDBEngine:
+    found: DuckDBEngine = engines["duckdb-together"]
+    return found
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many files shared each query."""
+    sizes: list[int] = []
+    run = Together.run
+
+    def watched(self: Together) -> bool:
+        sizes.append(len(self.files))
+        return run(self)
+
+    monkeypatch.setattr(Together, "run", watched)
+    return sizes
+
+
+def load(engine: DuckDBEngine, texts: Sequence[str | bytes], contract: Contract, root: Path) -> list[Any]:
+    """Load them together. For each its counts, reasons, warnings and staged bytes, or its error."""
+    loads = []
+    for number, text in enumerate(texts):
+        folder = root / str(number)
+        folder.mkdir(parents=True)
+        (folder / "source").write_bytes(text.encode() if isinstance(text, str) else text)
+        origin = ObjectVersion("raw", "sales/orders/orders.csv", "etag-1")
+        loads.append(Load(folder / "source", origin, folder / "staging"))
+    results = engine.load_together(loads, contract)
+    return [told(result, one.staging) for one, result in zip(loads, results, strict=True)]
+
+
+def told(result: EngineResult | LakeheadError, staging: Path) -> Found | LakeheadError:
+    if isinstance(result, LakeheadError):
+        return result
+    counts = result.rows_read, result.rows_committed, result.rows_quarantined
+    files = {str(path.relative_to(staging)): path.read_bytes() for path in staging.rglob("*") if path.is_file()}
+    named = [*result.files, *([result.quarantine] if result.quarantine else [])]
+    assert sorted(files) == sorted(str(file.path.relative_to(staging)) for file in named)
+    return counts, result.reasons, result.warnings, files
+
+
+def row(number: int, *, product: str = "Mouse", quantity: str = "1", day: int = 1) -> str:
+    return f"{number},C{number},{product},{quantity},1.50,2025-01-{day:02}\n"
+
+
+ROWS = st.builds(
+    row,
+    st.integers(0, 9),
+    product=st.sampled_from(["Mouse", "", "Größe", "  x "]),
+    quantity=st.sampled_from(["1", "22", "x", ""]),
+    day=st.integers(1, 3),
+)
+CSV = st.builds(
+    lambda rows, repeat, end, last: (
+        (HEADER + "".join(rows) * repeat).removesuffix("\n" if last else "").replace("\n", end)
+    ),
+    st.lists(ROWS, min_size=1, max_size=6),
+    st.sampled_from([1, 1, 300, 700]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["\n", ""]),
+)
+
+
+@given(texts=st.lists(CSV, min_size=2, max_size=5))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_a_file_gives_does_not_depend_on_those_beside_it(
+    texts: list[str], engine: DuckDBEngine, orders: Contract, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("together")
+    beside = load(engine, texts, orders, root / "beside")
+    for number, text in enumerate(texts):
+        (alone,) = load(engine, [text], orders, root / f"alone-{number}")
+        if isinstance(alone, LakeheadError):
+            assert (type(beside[number]), str(beside[number])) == (type(alone), str(alone))
+        else:
+            assert beside[number] == alone
+
+
+def test_many_files_share_one_query(engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int]) -> None:
+    found = load(engine, [HEADER + row(number) for number in range(5)], orders, tmp_path)
+    assert [one[0] for one in found] == [(1, 1, 0)] * 5
+    assert shared == [5]
+
+
+def test_files_of_another_layout_share_another_query(
+    engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int]
+) -> None:
+    swapped = "customer_id,order_id,product,quantity,price,order_date\nC1,1,Mouse,1,1.50,2025-01-01\n"
+    found = load(engine, [HEADER + row(1), swapped, HEADER + row(2)], orders, tmp_path)
+    assert [one[0] for one in found] == [(1, 1, 0)] * 3
+    assert sorted(shared) == [1, 2]
+
+
+def test_each_file_has_its_own_fate(engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int]) -> None:
+    texts = [
+        HEADER + row(1) + row(2, quantity="x"),
+        "nothing,known\n1,2\n",
+        HEADER + row(3, quantity="x"),
+        HEADER + row(4, product='"a,b"'),
+        HEADER,
+        "",
+        HEADER + row(5, day=2) + row(6, day=1),
+    ]
+    mixed, header, all_bad, quoted, only_header, empty, good = load(engine, texts, orders, tmp_path)
+    assert mixed[0] == (2, 1, 1) and mixed[1] == {"quantity: not an integer": 1}
+    assert isinstance(header, HeaderMismatch)
+    assert isinstance(all_bad, TooManyQuarantined) and all_bad.where["line"] == 2
+    assert quoted[0] == (1, 1, 0)
+    assert only_header[0] == empty[0] == (0, 0, 0)
+    assert sorted(good[3]) == ["data/order_date=2025-01-01/0.parquet", "data/order_date=2025-01-02/0.parquet"]
+    assert shared == [3]
+
+
+def test_lines_are_told_of_each_file_by_itself(engine: DuckDBEngine, orders: Contract, tmp_path: Path) -> None:
+    texts = [HEADER + row(1), HEADER + row(2) + row(3) + row(4, quantity="x"), HEADER + row(5, quantity="y") + row(6)]
+    load(engine, texts, orders, tmp_path)
+    lines = [
+        duckdb.execute(f"SELECT line, text FROM '{tmp_path}/{number}/staging/quarantine.parquet'").fetchall()
+        for number in (1, 2)
+    ]
+    assert lines == [[(4, row(4, quantity="x").strip())], [(2, row(5, quantity="y").strip())]]
+
+
+def test_a_check_of_whole_files_looks_at_one_file(
+    engine: DuckDBEngine, make_contract: Callable[..., Contract], tmp_path: Path, shared: list[int]
+) -> None:
+    quality = [{"metric": "nullValues", "mustBeLessThan": 2}]
+    contract = make_contract(
+        {"name": "a", "logicalType": "string", "quality": quality}, {"name": "b", "logicalType": "string"}
+    )
+    first, twice, third = load(engine, ["a,b\n,1\n", "a,b\n,1\n,2\n", "a,b\n,1\n"], contract, tmp_path)
+    assert first[0] == third[0] == (1, 1, 0)
+    assert isinstance(twice, QualityCheckFailed)
+    assert shared == [3]
+
+
+def test_large_files_and_repeated_keys_are_loaded_alone(
+    engine: DuckDBEngine, make_contract: Callable[..., Contract], tmp_path: Path, shared: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    number = {"name": "a", "logicalType": "integer", "unique": True}
+    contract = make_contract(number, {"name": "b", "logicalType": "string"})
+    assert [one[0] for one in load(engine, ["a,b\n1,x\n", "a,b\n1,x\n1,y\n"], contract, tmp_path / "keys")] == [
+        (1, 1, 0),
+        (2, 1, 1),
+    ]
+    monkeypatch.setattr(together, "SMALL_BYTES", 10)
+    plain = make_contract({"name": "a", "logicalType": "string"}, {"name": "b", "logicalType": "string"})
+    assert [one[0] for one in load(engine, ["a,b\n1,x\n", "a,b\n1,2345678\n"], plain, tmp_path / "large")] == [
+        (1, 1, 0),
+        (1, 1, 0),
+    ]
+    assert shared == [1]
+
+
+def test_rows_that_do_not_come_back_are_noticed_and_each_file_is_loaded_alone(
+    engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SmallFile.text
+
+    def mixed_up(self: SmallFile, before: bytes) -> bytes:
+        return text(self, b"0," if before == b"1," else before)
+
+    monkeypatch.setattr(SmallFile, "text", mixed_up)
+    found = load(engine, [HEADER + row(1), HEADER + row(2)], orders, tmp_path)
+    assert [one[0] for one in found] == [(1, 1, 0)] * 2
+    assert shared == [2, 1, 1]
+
+
+def test_what_duckdb_cannot_read_together_is_loaded_alone(
+    engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Together) -> None:
+        raise duckdb.InvalidInputException("injected")
+
+    monkeypatch.setattr(Together, "_judge", refuse)
+    found = load(engine, [HEADER + row(1), HEADER + row(2, quantity="x") + row(3)], orders, tmp_path)
+    assert [one[0] for one in found] == [(1, 1, 0), (2, 1, 1)]
+    assert shared == [2, 1, 1]
