@@ -82,29 +82,16 @@ class Services:
             raise TaskError("Glue.EntityNotFoundException", str(error)) from error
         return {}
 
-    def get_crawler(self, request: TaskRequest) -> Json:
+    def get_crawler(self, request: TaskRequest) -> Future[dict[str, Json]]:
         """Glue GetCrawler, answered when the crawler is next READY.
 
         A local crawl takes milliseconds, so the workflow polls without a pause here; holding back the answer
         (without holding a thread) keeps that from becoming a busy loop.
         """
-        name = _text(request, "Name")
         try:
-            described = self.crawlers.get(name)
+            return self.crawlers.wait(_text(request, "Name"))
         except CrawlerNotFound as error:
             raise TaskError("Glue.EntityNotFoundException", str(error)) from error
-        if described["Crawler"]["State"] == "READY":
-            return described
-        answer: Future[Json] = Future()
-
-        def tell(_: Future[None]) -> None:
-            try:
-                answer.set_result(self.crawlers.get(name))
-            except Exception as error:
-                answer.set_exception(error)
-
-        self.crawlers.wait(name).add_done_callback(tell)
-        return answer
 
     def start_job_runs(self, requests: Sequence[TaskRequest]) -> list[Json | Exception]:
         """Glue StartJobRun with `.sync`: loads one object version for each request, and answers with its JobRun."""

@@ -361,7 +361,7 @@ def test_a_finished_crawl_can_be_started_again_from_its_waiters(room: Room, gate
     """The workflow asks and starts again in the callback of the future."""
     again: Future[Crawl | None] = Future()
 
-    def start_again(_: Future[None]) -> None:
+    def start_again(_: object) -> None:
         assert room.crawlers.get(RAW)["Crawler"]["State"] == "READY"
         room.crawlers.start(RAW)
         again.set_result(None)

@@ -46,6 +46,7 @@ class _Run:
     interval: float
     stop: threading.Event = field(default_factory=threading.Event)
     done: Future[Crawl] = field(default_factory=Future)
+    told: dict[str, Json] | None = None
 
     def goes_on(self) -> None:
         if self.stop.is_set():
@@ -130,19 +131,20 @@ class Crawlers:
             raise UsageError("the crawler is not running here", crawler=name)
         run.stop.set()
 
-    def wait(self, name: str) -> Future[None]:
-        """A future that is resolved when the crawler is next READY: at once, if it is."""
+    def wait(self, name: str) -> Future[dict[str, Json]]:
+        """What `get` tells when the crawler is next READY: at once, if it is. Not to be changed: many may share it."""
         self._target(name)
-        ready: Future[None] = Future()
+        ready: Future[dict[str, Json]] = Future()
         with self._guard:
             run = self._runs.get(name)
-            foreign = run is None and self._is_locked(name)
         if run is not None:
-            run.done.add_done_callback(lambda _: ready.set_result(None))
-        elif foreign:
-            threading.Thread(target=self._watch, args=(name, ready), daemon=True).start()
+            run.done.add_done_callback(lambda _: self._tell(run, ready))
+            return ready
+        described = self.get(name)
+        if described["Crawler"]["State"] == "READY":
+            ready.set_result(described)
         else:
-            ready.set_result(None)
+            threading.Thread(target=self._watch, args=(name, ready), daemon=True).start()
         return ready
 
     def get(self, name: str) -> dict[str, Json]:
@@ -155,9 +157,12 @@ class Crawlers:
         target = self._target(name)
         with self._guard:
             state, last = self._state(name), self._last(name)
+        return self._described(target, state, last)
+
+    def _described(self, target: CrawlTarget, state: str, last: Crawl | None) -> dict[str, Json]:
         zone = target.contract.raw_table_prefix if target.zone is Zone.RAW else target.contract.processed_table_prefix
         described: dict[str, Json] = {
-            "Name": name,
+            "Name": target.crawler,
             "State": state,
             "DatabaseName": self._catalog.database,
             "TablePrefix": zone,
@@ -210,11 +215,23 @@ class Crawlers:
         unstored = self._unstored.get(name)
         return max((one for one in (stored, unstored) if one), key=lambda one: one.started, default=None)
 
-    def _watch(self, name: str, ready: Future[None]) -> None:
+    def _tell(self, run: _Run, ready: Future[dict[str, Json]]) -> None:
+        """Tell one who waited for a crawl of this process how it ended; described once for all who did."""
+        try:
+            if run.told is None:
+                run.told = self._described(run.target, "READY", run.done.result())
+            ready.set_result(run.told)
+        except Exception as error:
+            ready.set_exception(error)
+
+    def _watch(self, name: str, ready: Future[dict[str, Json]]) -> None:
         pause = threading.Event()
-        while self._is_locked(name):
-            pause.wait(_POLL_SECONDS)
-        ready.set_result(None)
+        try:
+            while self._is_locked(name):
+                pause.wait(_POLL_SECONDS)
+            ready.set_result(self.get(name))
+        except Exception as error:
+            ready.set_exception(error)
 
     def _start(self, name: str, *, full: bool) -> Future[Crawl]:
         target, interval = self._target(name), self._min_interval()

@@ -115,13 +115,14 @@ class Job:
 
     def open(self, stack: contextlib.ExitStack) -> Read | JobOutcome:
         """What is to be loaded, and where its files are staged until `stack` ends; the outcome if there is nothing."""
-        ended = self._end_early(self.request.source)
+        before = self._stored()
+        ended = self._end_early(before, self.request.source)
         if ended is not None:
             return ended
         source, info = self._resolve()
         staging = stack.enter_context(self._staging())
         read = self._fetch(source, info, staging)
-        ended = self._end_early(read.source, read.content_sha256)
+        ended = self._end_early(before, read.source, read.content_sha256)
         if ended is not None:
             return ended
         with explained(self.bucket, path=read.out):
@@ -133,9 +134,12 @@ class Job:
         source = self.request.source
         return {"dataset": self.request.dataset, "bucket": source.bucket, "key": source.key}
 
-    def _end_early(self, source: ObjectVersion, content_sha256: str = "") -> JobOutcome | None:
-        """The outcome where this version's rows are there already, or too old; reads no raw object."""
-        if self._nothing_to_do(self._stored(), source, content_sha256) is None:
+    def _end_early(self, before: Stored | None, source: ObjectVersion, content_sha256: str = "") -> JobOutcome | None:
+        """The outcome where this version's rows are there already, or too old; reads no raw object.
+
+        `before` is the record as it was at the beginning: whatever it says is asked again under the object's lock.
+        """
+        if self._nothing_to_do(before, source, content_sha256) is None:
             return None
         with self._object_lock():
             stored = self._stored()

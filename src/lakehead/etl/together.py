@@ -124,9 +124,8 @@ class Together:
             self._judge()
         except (duckdb.InvalidInputException, duckdb.ConversionException):
             return False
-        if not self._complete():
+        if not self._count():
             return False
-        self._count()
         self._check()
         self._drop_rows()
         self._order()
@@ -167,25 +166,25 @@ class Together:
         )
         self.connection.execute(f"CREATE OR REPLACE TABLE together AS {self.plan.select_sql(relation, absent)}")
 
-    def _complete(self) -> bool:
-        """Whether each file has as many rows as the scan counted, one behind the other."""
-        found = self.connection.execute(
-            "SELECT _line, MIN(rowid), MAX(rowid) + 1 - COUNT(*), COUNT(*) FROM together GROUP BY _line ORDER BY _line"
-        ).fetchall()
-        return found == [(number, file.first, file.first, file.records) for number, file in enumerate(self.files)]
+    def _count(self) -> bool:
+        """Count the rows of each file's partitions and of each list of reasons, at once.
 
-    def _count(self) -> None:
-        """Count the rows of each file's partitions and of each list of reasons, at once."""
+        False where a file has not as many rows as the scan counted, one behind the other.
+        """
         keys = [sql.name(name) for name in self.plan.contract.partitions]
         values = "".join(f"CASE WHEN {GOOD} THEN {key} END AS k{n}, " for n, key in enumerate(keys))
         texts = "".join(f"CAST(k{n} AS VARCHAR), " for n in range(len(keys)))
         order = ", ".join(["_line", "reasons NULLS FIRST", *(f"k{n} NULLS LAST" for n in range(len(keys)))])
         found = self.connection.execute(
-            f"SELECT _line, {texts} reasons, n, row FROM (SELECT _line, {values} CASE WHEN {BAD} THEN _reasons END "
-            f"AS reasons, COUNT(*) AS n, MIN(rowid) AS row FROM together GROUP BY ALL) ORDER BY {order}"
+            f"SELECT _line, {texts} reasons, n, row, last FROM (SELECT _line, {values} "
+            f"CASE WHEN {BAD} THEN _reasons END AS reasons, COUNT(*) AS n, MIN(rowid) AS row, MAX(rowid) AS last "
+            f"FROM together GROUP BY ALL) ORDER BY {order}"
         ).fetchall()
         rows = {number: list(its) for number, its in itertools.groupby(found, itemgetter(0))}
+        if len(rows) != len(self.files) or not all(_complete(file, rows[n]) for n, file in enumerate(self.files)):
+            return False
         self._for_each(lambda number, file: _tally(file, rows[number]))
+        return True
 
     def _check(self) -> None:
         """Hold each file against what the contract says of whole files."""
@@ -204,6 +203,8 @@ class Together:
 
     def _drop_rows(self) -> None:
         """Table `dropped`: the rows that break a rule, with their texts, in the order of files and lines."""
+        if not any(file.tally.quarantined for _, file in self._live()):
+            return
         query = f"SELECT _line, rowid, _reasons FROM together WHERE {BAD} ORDER BY rowid"
         broken = self.connection.execute(query).fetchall()
         listed: list[list[Any]] = [[], [], [], []]
@@ -277,8 +278,13 @@ class Together:
         return int(rows)
 
 
+def _complete(file: SmallFile, rows: Sequence[tuple[Any, ...]]) -> bool:
+    count, first, last = sum(row[-3] for row in rows), min(row[-2] for row in rows), max(row[-1] for row in rows)
+    return (count, first, last) == (file.records, file.first, file.first + file.records - 1)
+
+
 def _tally(file: SmallFile, rows: Sequence[tuple[Any, ...]]) -> None:
-    for _, *values, reasons, count, row in rows:
+    for _, *values, reasons, count, row, _ in rows:
         if reasons is None:
             file.tally.accept(values, count)
             folder_of(file.tally.contract.partitions, values, file.place)
