@@ -8,12 +8,13 @@ READY  := $(VENV)/.ready
 # What tests/aws needs, each with pins of its own; only where Terraform is found.
 EMULATOR := .venv-emulator/.ready
 CHECKOV  := .venv-checkov/.ready
+BENCH    := .venv-bench/.ready
 AWS      := $(if $(shell command -v terraform),$(EMULATOR) $(CHECKOV))
 
-.PHONY: help setup demo test lint audit pytest pytest-rooms pytest-lake pytest-aws sweep chaos emulator verify-aws bench bench-console bench-verify scale lock vendor screenshots clean
+.PHONY: help setup demo test lint audit pytest pytest-rooms pytest-lake pytest-aws sweep chaos emulator verify-aws bench bench-quick bench-report bench-console bench-verify scale lock vendor screenshots clean
 
 help:
-	@echo "make demo | test | lint | audit | sweep | chaos | emulator | verify-aws | bench | bench-console | bench-verify | scale | lock | vendor | screenshots | clean"
+	@echo "make demo | test | lint | audit | sweep | chaos | emulator | verify-aws | bench | bench-quick | bench-report | bench-console | bench-verify | scale | lock | vendor | screenshots | clean"
 
 setup: $(READY)
 
@@ -77,8 +78,16 @@ emulator: $(EMULATOR) $(CHECKOV)
 verify-aws: $(READY)
 	@$(BIN)/python infra/verify_aws.py $(ARGS)
 
-bench: $(READY)
-	$(BIN)/python -m benchmarks
+# Lakehead beside its peers, half an hour; bench-quick takes three minutes. ARGS='--only bulk' for a part.
+bench: $(READY) $(BENCH)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(READY) $(BENCH)
+	$(BIN)/python -m benchmarks --quick $(ARGS)
+
+# The tables and plots of docs/performance.md, from the figures that the last full run left.
+bench-report: $(READY) $(BENCH)
+	.venv-bench/bin/python -m benchmarks.report
 
 # A lake of 100,000 executions, made in minutes and kept in a temporary folder (or ARGS='--lake DIR'): 4 GB.
 bench-console: $(READY)
@@ -103,6 +112,8 @@ lock: $(READY)
 	  --extra aws --group emulator --output-file requirements/emulator.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
 	  --group pyproject.toml:checkov --output-file requirements/checkov.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header \
+	  --group pyproject.toml:bench --output-file requirements/bench.txt
 
 # Fills the console's static/vendor from the npm packages that vendor/package-lock.json pins. Needs node and npm.
 VENDORED := src/lakehead/console/static/vendor
@@ -116,5 +127,5 @@ screenshots: $(READY)
 	$(BIN)/python -m benchmarks.screenshots
 
 clean:
-	rm -rf $(VENV) .venv-emulator .venv-checkov build dist demo-lake .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-emulator .venv-checkov .venv-bench build dist demo-lake .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
