@@ -15,10 +15,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import bulk, footprint, workflow
+from benchmarks import bulk, footprint, queries, small, workflow
 from benchmarks.measure import ROOT, Figures, machine
 
 RESULTS = ROOT / "docs/performance/results.json"
@@ -56,8 +55,10 @@ def main() -> int:
 
 
 def _parts() -> dict[str, Callable[[Path, bool], Figures | list[Figures]]]:
-    parts: dict[str, Callable[[Path, bool], Figures | list[Figures]]] = {
+    return {
         "footprint": lambda _, quick: footprint.run(install=not quick),
+        "small": lambda root, quick: small.run(root / "small", quick=quick),
+        "queries": lambda root, quick: queries.run(root / "queries", quick=quick, parts=("rows",)),
         "bulk": lambda root, quick: (
             bulk.beside_peers(root, rows=500_000, dates=30, rounds=1)
             if quick
@@ -72,19 +73,9 @@ def _parts() -> dict[str, Callable[[Path, bool], Figures | list[Figures]]]:
             counts=(30, 300) if quick else (365, 5_000),
             rounds=1 if quick else 3,
         ),
+        "workflow": lambda root, quick: workflow.run(root, *((2, 2_000) if quick else ())),
+        "huge": lambda root, quick: bulk.huge(root, rows=1_000_000 if quick else 105_000_000),
     }
-    if find_spec("benchmarks.small"):
-        parts["small"] = _small
-    parts["workflow"] = lambda root, quick: workflow.run(root, *((2, 2_000) if quick else ()))
-    parts["huge"] = lambda root, quick: bulk.huge(root, rows=1_000_000 if quick else 105_000_000)
-    return parts
-
-
-def _small(root: Path, quick: bool) -> Figures:
-    from importlib import import_module
-
-    found: Figures = import_module("benchmarks.small").run(root / "small", quick=quick)
-    return found
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def commit(lake: Lake, files: list[CommittedFile]) -> None:
     lake.store.put(config.processed_bucket, layout.commit_key(DATASET, record.object_id), encode(record))
 
 
-def one_day(config: LakeConfig, rounds: int) -> Figures:
+def one_day(config: LakeConfig, rounds: int = 7) -> Figures:
     """The revenue of one day; how many files that opens, of all."""
     day = FIRST_DAY + timedelta(100)
     sql = f"SELECT count(*), sum(total_amount) FROM processed_orders WHERE order_date = DATE '{day}'"

@@ -105,6 +105,52 @@ def huge_table(told: Figures) -> list[str]:
     return grid(["rows", "GB", "s", "CPU s", "peak MB"], [[*row, f"{told['peak_mb']:,.0f}"]])
 
 
+def small_table(told: Figures) -> list[str]:
+    rows = []
+    for name, what in (("fresh", "a fresh lake"), ("full", f"one of {told['sizes']['objects']:,} objects")):
+        if name in told:
+            one, many = told[name]["latency"], told[name]["burst"]
+            row = [what, *(f"{one[key] * 1000:.0f} ms" for key in ("p50", "p99")), f"{one['cpu'] * 1000:.0f} ms"]
+            each = many["cpu"] / many["files"]
+            rows.append([*row, f"{many['files'] / many['seconds']:.0f} files/s", f"{each * 1000:.1f} ms"])
+    head = ["lake", "queryable after, p50", "p99", "CPU a file", f"burst of {told['sizes']['burst']:,}", "CPU a file"]
+    lines = [f"Files of {told['rows']:,} rows.", "", *grid(head, rows), ""]
+    if "backlog" in told:
+        back = told["backlog"]
+        rate, each = back["files"] / back["seconds"], back["cpu"] / back["files"] * 1000
+        lines.append(
+            f"`lakehead ingest` of a backlog of {back['files']:,}: {rate:.0f} files/s, {each:.1f} ms CPU a file, "
+            f"{back['peak_mb']:,.0f} MB at most."
+        )
+    if "full" in told:
+        lines.append(one_day_line(told["full"]["one_day"]))
+    if "idle" in told:
+        idle = told["idle"]
+        lines.append(
+            f"`lakehead up` with nothing to do: {idle['megabytes']:.0f} MB, {idle['core_share']:.1%} of a core."
+        )
+    return lines
+
+
+def queries_table(told: Figures) -> list[str]:
+    rows = []
+    for name, one in told["rows"].items():
+        ratio = one["lakehead"] / one["duckdb"]
+        rows.append([name, f"{one['lakehead'] * 1000:,.0f} ms", f"{one['duckdb'] * 1000:,.0f} ms", f"{ratio:.2f}x"])
+    return [
+        f"{told['sizes']['rows']:,} rows, 365 partitions.",
+        "",
+        *grid(["query", "Lakehead", "bare DuckDB", "ratio"], rows),
+    ]
+
+
+def one_day_line(day: Figures) -> str:
+    return (
+        f"One day of a lake of {day['held']:,} files: {day['seconds'] * 1000:.0f} ms, {day['slowest'] * 1000:.0f} ms "
+        f"at most, {day['first'] * 1000:.0f} ms the first time; {day['opened']:,} files are opened."
+    )
+
+
 TABLES: dict[str, Any] = {
     "machine": machine_table,
     "footprint": footprint_table,
@@ -112,6 +158,8 @@ TABLES: dict[str, Any] = {
     "sizes": sizes_table,
     "dates": dates_table,
     "huge": huge_table,
+    "small": small_table,
+    "queries": queries_table,
 }
 
 
