@@ -33,7 +33,7 @@ PUBLISH = "arn:aws:states:::sns:publish"
 
 JOBS_TOGETHER = 32
 """How many small files are loaded together at most."""
-LIGHT_TOGETHER = 100
+PUBLICATIONS_TOGETHER = 100
 """How many notifications are published together at most."""
 
 
@@ -55,8 +55,8 @@ class Services:
             GET_OBJECT: self.get_object,
             GET_CRAWLER: self.get_crawler,
             START_CRAWLER: self.start_crawler,
-            START_JOB_RUN: GroupHandler(self.start_job_runs, self._shared, JOBS_TOGETHER),
-            PUBLISH: GroupHandler(self.publish, lambda _: PUBLISH, LIGHT_TOGETHER),
+            START_JOB_RUN: GroupHandler(self.start_job_runs, self._group_key, JOBS_TOGETHER),
+            PUBLISH: GroupHandler(self.publish, lambda _: PUBLISH, PUBLICATIONS_TOGETHER),
         }
 
     def get_object(self, request: TaskRequest) -> Json:
@@ -114,12 +114,22 @@ class Services:
                 answers[number] = _job_run(requests[number], jobs[number], answer.outcome, started, seconds)
         return [answers[number] for number in range(len(requests))]
 
-    def _shared(self, request: TaskRequest) -> Hashable | None:
-        """Small files of one dataset are loaded together; a large one keeps others waiting."""
-        arguments = request.arguments["Arguments"]
-        path = self.store.local_path(str(arguments["--source_bucket"]), str(arguments["--source_key"]))
+    def _group_key(self, request: TaskRequest) -> Hashable | None:
+        """Small files of one dataset are loaded together, if that spares something; a large one keeps others waiting.
+
+        Raises LakeheadError, KeyError and the like for a request that no job can be made of.
+        """
+        job = self._job(request)
+        contract, source = self.contracts[job.dataset], job.source
+        if (
+            contract.on_duplicate_content != "load"
+            or not self.engine.shares(contract)
+            or source.key.lower().endswith(".gz")
+        ):
+            return None
+        path = self.store.local_path(source.bucket, source.key)
         try:
-            return str(arguments["--dataset"]) if path and path.stat().st_size <= SMALL_BYTES else None
+            return job.dataset if path and path.stat().st_size <= SMALL_BYTES else None
         except OSError:
             return None
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.consoles import until
 
+from lakehead.errors import StorageUnavailable
 from lakehead.workflow.journal import Journal
 from lakehead.workflow.types import GroupHandler, TaskError, TaskRequest
 from lakehead.workflow.worker import Worker
@@ -90,7 +92,7 @@ def test_no_more_than_may_share_a_run_do(journal: Journal) -> None:
     start(journal, *range(8))
     with working(journal, GroupHandler(gate, together, 2), size=8):
         outputs(journal, *range(8))
-    assert {len(group) for group in gate.groups} <= {1, 2}
+    assert [len(group) for group in gate.groups] == [2] * 4
 
 
 def test_only_tasks_of_one_key_share_a_run(journal: Journal) -> None:
@@ -113,17 +115,64 @@ def test_each_task_has_its_own_answer(journal: Journal) -> None:
     assert [(one.output, one.error) for one in ended] == [(0, None), (None, "Odd"), (2, None), (None, "Odd")]
 
 
-@pytest.mark.parametrize("answers", [0, 3])
-def test_a_handler_that_breaks_or_forgets_one_fails_all_that_it_had(journal: Journal, answers: int) -> None:
+@pytest.mark.parametrize("forgets", [True, False])
+def test_one_that_cannot_share_a_run_spoils_no_other(journal: Journal, forgets: bool) -> None:
     def handle(requests: Sequence[TaskRequest]) -> list[Any]:
-        if not answers:
+        if any(request.arguments["n"] == 1 for request in requests):
+            if forgets:
+                return []
             raise RuntimeError("injected")
-        return [None] * answers
+        return [request.arguments["n"] for request in requests]
 
-    start(journal, 1, 2)
-    with working(journal, GroupHandler(handle, together, 100), size=2):
-        ended = [journal.wait_for(f"run-{number}", SECONDS) for number in (1, 2)]
-    assert [one.error for one in ended] == ["States.TaskFailed"] * 2
+    start(journal, 0, 1, 2)
+    with working(journal, GroupHandler(handle, together, 100), size=3):
+        ended = [journal.wait_for(f"run-{number}", SECONDS) for number in range(3)]
+    assert [(one.output, one.error) for one in ended] == [(0, None), (None, "States.TaskFailed"), (2, None)]
+
+
+@pytest.mark.parametrize("error", [KeyError("--dataset"), StorageUnavailable("the disk does not answer")])
+def test_a_task_for_which_no_key_is_found_goes_alone(journal: Journal, error: Exception) -> None:
+    """It must end by its own error, and not take the worker, or a claim, with it."""
+    gate = Gate()
+    gate.open.set()
+
+    def key(request: TaskRequest) -> str:
+        if request.arguments["n"] == 1:
+            raise error
+        return "all"
+
+    start(journal, *range(4))
+    with working(journal, GroupHandler(gate, key, 100), size=4):
+        outputs(journal, *range(4))
+    assert [1] in gate.groups
+
+
+def test_tasks_that_go_alone_wait_where_their_time_does_not_run_out(journal: Journal) -> None:
+    """After many short tasks a worker takes more than it has threads, but not of those that share no run."""
+    gate = Gate()
+    gate.open.set()
+
+    def key(request: TaskRequest) -> str | None:
+        return "all" if request.arguments["n"] < 1_000 else None
+
+    with working(journal, GroupHandler(gate, key, 100), size=2):
+        start(journal, *range(200))
+        outputs(journal, *range(200))
+        short = len(gate.groups)
+        gate.came.clear()
+        gate.open.clear()
+        start(journal, *range(1_000, 1_030))
+        assert gate.came.wait(SECONDS)
+        until(lambda: pending(journal) == 28)
+        gate.open.set()
+        outputs(journal, *range(1_000, 1_030))
+    assert sorted(gate.groups[short:]) == [[number] for number in range(1_000, 1_030)]
+
+
+def pending(journal: Journal) -> int:
+    with journal.database.read() as connection:
+        (count,) = connection.execute("SELECT count(*) FROM tasks WHERE phase = 0").fetchone()
+    return int(count)
 
 
 def test_a_task_whose_worker_died_goes_alone(journal: Journal) -> None:

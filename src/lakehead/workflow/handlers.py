@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from lakehead.errors import LakeheadError, UsageError
 from lakehead.logs import log_context
@@ -26,7 +26,7 @@ AHEAD_SECONDS = 0.02
 """A pool takes what it works off in this time beyond its free threads, so that it is not idle during a commit."""
 MAX_AHEAD = 64
 GROUP_AHEAD_SECONDS = 1.0
-"""The same for a pool with handlers that answer several tasks at once: the more wait, the more they share."""
+"""The same for tasks that can share a run: the more wait, the more they share."""
 
 # A label of such a name would overwrite what the log record itself holds.
 _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"execution", "message", "asctime"}
@@ -38,6 +38,10 @@ class Answer:
 
     task: ClaimedTask
     event: TaskSucceeded | TaskFailed | None
+
+
+Place: TypeAlias = tuple[str, str, Hashable]
+"""Where tasks wait that may share a run: their pool, what their resource is bound to, and their handler's key."""
 
 
 class Routes:
@@ -78,16 +82,19 @@ class TaskRunner:
         self._wake = wake
         self._lock = threading.Lock()
         self._running = dict.fromkeys(pools, 0)
+        self._alone = dict.fromkeys(pools, 0)
         grouped = {self.pool_of(name) for name, bound in handlers.items() if isinstance(bound, GroupHandler)}
         self._ahead_seconds = {name: GROUP_AHEAD_SECONDS if name in grouped else AHEAD_SECONDS for name in pools}
         self._seconds = dict(self._ahead_seconds)
-        self._waiting: dict[tuple[str, str, Hashable], deque[tuple[ClaimedTask, TaskRequest]]] = {}
+        self._seconds_alone = dict.fromkeys(pools, AHEAD_SECONDS)
+        self._waiting: dict[Place, deque[tuple[ClaimedTask, TaskRequest]]] = {}
         self._answers: deque[Answer] = deque()
         self._executors: dict[str, ThreadPoolExecutor] = {}
 
     def open(self) -> None:
         """Make the pools."""
-        self._running = dict.fromkeys(self._pools, 0)
+        self._running, self._alone = dict.fromkeys(self._pools, 0), dict.fromkeys(self._pools, 0)
+        self._waiting = {}
         self._executors = {
             name: ThreadPoolExecutor(size, thread_name_prefix=f"lakehead-{name}") for name, size in self._pools.items()
         }
@@ -105,10 +112,10 @@ class TaskRunner:
     def room(self) -> dict[str, int]:
         """How many more tasks each pool can take: its free threads, and a little ahead where its tasks are short."""
         with self._lock:
-            return {name: size + self._ahead(name, size) - self._running[name] for name, size in self._pools.items()}
-
-    def _ahead(self, pool: str, size: int) -> int:
-        return min(MAX_AHEAD, int(size * self._ahead_seconds[pool] / max(self._seconds[pool], 1e-6)) - size)
+            return {
+                name: size + _ahead(size, self._ahead_seconds[name], self._seconds[name]) - self._running[name]
+                for name, size in self._pools.items()
+            }
 
     def answers(self) -> list[Answer]:
         """Take the answers that have come, oldest first."""
@@ -121,33 +128,57 @@ class TaskRunner:
         """Return answers that could not be stored; they come first the next time."""
         self._answers.extendleft(reversed(answers))
 
-    def submit(self, tasks: Sequence[ClaimedTask]) -> None:
-        """Run the tasks' handlers."""
+    def submit(self, tasks: Sequence[ClaimedTask]) -> list[ClaimedTask]:
+        """Run the tasks' handlers. Returns those that are not run: they share no run, and all threads are busy.
+
+        Such a task had better wait where its time does not run out, and where another worker may take it.
+        """
         work: list[tuple[str, Callable[[], None]]] = []
+        refused = []
         for task in tasks:
             pool = self.pool_of(task.resource)
+            place, request = self._place(pool, task)
             with self._lock:
+                if place is None and not self._takes_alone(pool):
+                    refused.append(task)
+                    continue
                 self._running[pool] += 1
-                place = self._enqueue(pool, task)
-            work.append((pool, partial(self._run, pool, task) if place is None else partial(self._run_group, place)))
+                if place is None:
+                    self._alone[pool] += 1
+                    work.append((pool, partial(self._run, pool, task)))
+                else:
+                    self._waiting.setdefault(place, deque()).append((task, request))
+                    work.append((pool, partial(self._run_group, place)))
         # Only now, so that those who came together are there when the first thread takes them.
         for pool, run in work:
             self._executors[pool].submit(run)
+        return refused
 
-    def _enqueue(self, pool: str, task: ClaimedTask) -> tuple[str, str, Hashable] | None:
+    def _place(self, pool: str, task: ClaimedTask) -> tuple[Place | None, TaskRequest]:
         """Where a task waits that may share a run with others; None for one that goes alone."""
+        request = _request(task)
         bound = self._names.of(task.resource)
         handler = None if bound is None else self._handlers[bound]
         # One whose worker died may be the cause, and must not take others along.
         if bound is None or not isinstance(handler, GroupHandler) or task.runs > 1:
-            return None
-        request = _request(task)
-        key = handler.key(request)
-        if key is None:
-            return None
-        place = pool, bound, key
-        self._waiting.setdefault(place, deque()).append((task, request))
-        return place
+            return None, request
+        try:
+            key = handler.key(request)
+        except Exception as error:
+            # What is wrong with the task is told where it runs. Here it would end the worker, and all tasks with it.
+            log.debug("a task of %s goes alone: %s", task.resource, error)
+            return None, request
+        return None if key is None else (pool, bound, key), request
+
+    def _takes_alone(self, pool: str) -> bool:
+        """Whether one more task that goes alone starts soon. In a pool without groups `room` has seen to that."""
+        size = self._pools[pool]
+        if self._ahead_seconds[pool] == AHEAD_SECONDS:
+            return True
+        if self._alone[pool] < size + _ahead(size, AHEAD_SECONDS, self._seconds_alone[pool]):
+            return True
+        self._seconds[pool] = self._ahead_seconds[pool]  # takes no more than it has threads, until runs are short
+        return False
 
     def reject(self, task: ClaimedTask, error: str, cause: str) -> None:
         """Fail a task without running it."""
@@ -163,9 +194,9 @@ class TaskRunner:
             with log_context(**_fields(task)):
                 self._handle(task)
         finally:
-            self._note_run(pool, 1, time.monotonic() - began)
+            self._note_run(pool, 1, time.monotonic() - began, alone=True)
 
-    def _run_group(self, place: tuple[str, str, Hashable]) -> None:
+    def _run_group(self, place: Place) -> None:
         """Run what waits in a place. It was submitted once for every task, so often there is nothing left."""
         pool, bound, _ = place
         handler = self._handlers[bound]
@@ -183,19 +214,26 @@ class TaskRunner:
         finally:
             self._note_run(pool, len(group), time.monotonic() - began)
 
-    def _note_run(self, pool: str, tasks: int, seconds: float) -> None:
+    def _note_run(self, pool: str, tasks: int, seconds: float, *, alone: bool = False) -> None:
         """Some tasks took so long, together. One long task counts at once, several short ones have to agree."""
         each = seconds / tasks
         with self._lock:
             self._running[pool] -= tasks
-            average = 0.9**tasks * self._seconds[pool] + (1 - 0.9**tasks) * each
-            self._seconds[pool] = min(self._ahead_seconds[pool], max(each, average))
+            self._seconds[pool] = _average(self._seconds[pool], tasks, each, self._ahead_seconds[pool])
+            if alone:
+                self._alone[pool] -= 1
+                self._seconds_alone[pool] = _average(self._seconds_alone[pool], 1, seconds, AHEAD_SECONDS)
         self._wake()
 
     def _handle_group(self, handler: GroupHandler, tasks: list[ClaimedTask], requests: list[TaskRequest]) -> None:
         try:
             results = list(zip(tasks, handler.handle(requests), strict=True))
         except BaseException as error:
+            if len(tasks) > 1:
+                log.warning("%d tasks cannot share a run, so each has its own: %s", len(tasks), error)
+                for task, request in zip(tasks, requests, strict=True):
+                    self._handle_group(handler, [task], [request])
+                return
             results = [(task, error) for task in tasks]
         for task, result in results:
             with log_context(**_fields(task)):
@@ -235,6 +273,15 @@ class TaskRunner:
                 self._answer(task, _failed(task, error))
             else:
                 self._answer(task, _returned(task, result))
+
+
+def _ahead(size: int, ahead_seconds: float, seconds: float) -> int:
+    """How many tasks of so many seconds `size` threads work off beyond their first ones in `ahead_seconds`."""
+    return max(0, min(MAX_AHEAD, int(size * ahead_seconds / max(seconds, 1e-6)) - size))
+
+
+def _average(before: float, tasks: int, each: float, most: float) -> float:
+    return min(most, max(each, 0.9**tasks * before + (1 - 0.9**tasks) * each))
 
 
 def _fields(task: ClaimedTask) -> dict[str, str]:

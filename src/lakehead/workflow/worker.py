@@ -206,11 +206,19 @@ class Worker:
 
     def _begin(self, claimed: list[ClaimedTask]) -> None:
         self._mine.update((task.execution, task.task) for task in claimed)
-        self._runner.submit([task for task in claimed if task.runs <= self._max_runs])
+        refused = self._runner.submit([task for task in claimed if task.runs <= self._max_runs])
         for task in claimed:
             if task.runs > self._max_runs:
                 cause = f"{task.runs - 1} workers died while they ran this task; their logs may tell why"
                 self._runner.reject(task, "Lakehead.WorkerLost", cause)
+        if refused:
+            # First here: should the journal fail now, the lease's next renewal gives them back.
+            self._mine.difference_update((task.execution, task.task) for task in refused)
+            self.journal.transact(lambda steps: self._give_back(steps, refused))
+
+    def _give_back(self, steps: Steps, tasks: list[ClaimedTask]) -> None:
+        for task in tasks:
+            leases.release(steps.connection, task.owner, task.execution, task.task)
 
     def _work(self, steps: Steps, answers: list[Answer], room: Mapping[str, int]) -> _Turn:
         connection, now = steps.connection, steps.now
