@@ -180,6 +180,15 @@ def test_large_files_and_repeated_keys_are_loaded_alone(
     assert shared == [1]
 
 
+def test_an_engine_says_whose_files_share_a_query(
+    engines: dict[str, Any], orders: Contract, make_contract: Callable[..., Contract]
+) -> None:
+    keyed = make_contract({"name": "a", "logicalType": "integer", "unique": True})
+    told = {name: [engine.shares(contract) for contract in (orders, keyed)] for name, engine in engines.items()}
+    assert told["duckdb-together"] == [True, False]
+    assert told["duckdb-careful"] == told["spark"] == [False, False]
+
+
 def test_rows_that_do_not_come_back_are_noticed_and_each_file_is_loaded_alone(
     engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,9 @@ class SmallEngine:
     def close(self) -> None:
         pass
 
+    def shares(self, contract: Contract) -> bool:
+        return True
+
     def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
         return load_each(self, loads, contract)
 

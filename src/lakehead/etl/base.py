@@ -151,6 +151,9 @@ class Engine(Protocol):
         contract give the same files. Raises SourceError for a file that cannot be loaded.
         """
 
+    def shares(self, contract: Contract) -> bool:
+        """Whether files of this contract gain by being loaded together. Where not, they only wait for each other."""
+
     def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
         """Load many small files, each as by `load` and into the same files; for each its result, or what it raises."""
 

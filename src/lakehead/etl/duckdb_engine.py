@@ -71,6 +71,10 @@ class DuckDBEngine:
             raise found
         return found
 
+    def shares(self, contract: Contract) -> bool:
+        """See `Engine.shares`. Telling repeated keys apart reorders rows, so such files are loaded one by one."""
+        return self.fast and self.together and not contract.unique_keys
+
     def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
         """See `Engine.load_together`. Small plain files share a query, also where there is only one."""
         with contextlib.ExitStack() as stack:

@@ -77,6 +77,10 @@ class SparkEngine:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
 
+    def shares(self, contract: Contract) -> bool:  # noqa: ARG002  (the protocol)
+        """Never: each load is a job of its own."""
+        return False
+
     def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
         """See `Engine.load_together`."""
         return load_each(self, loads, contract)
