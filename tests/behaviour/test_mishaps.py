@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -161,6 +162,20 @@ def test_executions_that_fail_as_they_start_are_told_and_leave_room(
         assert (summary.failed, summary.succeeded) == (6, 0)
         assert lake.events.counts()["failed"] == 6
         assert [one.outcome for one in lake.notifications()] == ["failure"] * 6
+
+
+def test_a_job_without_an_argument_fails_and_is_told(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    document = where.root / "workflow/ingest.asl.json"
+    text = document.read_text()
+    document.write_text(re.sub(r'"--source_key[^,]*,', "", text))
+    assert document.read_text() != text
+    for number in range(3):
+        where.land_text(f"{number}.csv", FILE)
+    with where.open() as lake:
+        summary = lake.ingest(timeout=WAIT)
+        assert (summary.failed, summary.succeeded) == (3, 0)
+        assert [one.outcome for one in lake.notifications()] == ["failure"] * 3
 
 
 def test_a_repair_that_was_killed_before_it_loaded_again_is_made_again(lake_dir: LakeMaker) -> None:
