@@ -106,16 +106,17 @@ def test_duckdb_counting_other_records_than_the_scan_is_not_believed(
     assert caught.value.where["received"] == 7
 
 
-# The plan and the writers only meet a row's values, so few columns will do. A cell that looks like a whole record is
-# quarantined, as the dirty tables of the behaviour suite show.
-CELL = st.text(st.sampled_from(list('xé ,"\n\r0;')), max_size=5).filter(
-    lambda cell: cell.count(",") < 2 or not set(cell) & {"\n", "\r"}
+# The plan and the writers only meet a row's values, so few columns will do. A row whose every line looks like a record
+# is quarantined, as the dirty tables of the behaviour suite show.
+CELL = st.text(st.sampled_from(list('xé ,"\n\r0;')), max_size=5)
+ROW = st.tuples(CELL, CELL).filter(
+    lambda row: "".join(row).count(",") < 2 or not {"\n", "\r"}.intersection("".join(row))
 )
 
 
 @together
 @given(
-    rows=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=10),
+    rows=st.lists(ROW, min_size=1, max_size=10),
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     end=st.sampled_from(["\n", "\r\n"]),
 )
