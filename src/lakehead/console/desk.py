@@ -11,11 +11,9 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from lakehead.asking import open_sandbox
 from lakehead.console.address import LOCK_FILE
@@ -25,6 +23,7 @@ from lakehead.console.charts import chart
 from lakehead.console.history import History
 from lakehead.errors import Busy, LakeheadError, NotFound, QueryError
 from lakehead.lake import Lake
+from lakehead.locks import alone
 from lakehead.model import utc_now
 from lakehead.query.job import RESULT, Limits, QueryAnswer
 from lakehead.query.parse import MAX_SQL
@@ -72,7 +71,10 @@ class QueryDesk:
     ) -> None:
         state_dir = lake.config.state_dir
         self._most, self._kept_answers, self._kept_bytes = at_once + waiting, kept_answers, kept_bytes
-        self._mine = _claim(state_dir / LOCK_FILE)
+        self._mine = ExitStack()
+        self._mine.enter_context(
+            alone(state_dir / LOCK_FILE, "another console answers queries for this lake", "Stop it first.")
+        )
         self._folder = _emptied(state_dir / "console")
         self._history = History(state_dir / "console.db")
         self._end_what_another_left()
@@ -96,7 +98,7 @@ class QueryDesk:
         self._reader.close()
         self._history.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._mine.release()
+        self._mine.close()
 
     # Asking ------------------------------------------------------------------------------------------------------
 
@@ -313,16 +315,6 @@ def _check(sql: str) -> None:
         raise QueryError("the SQL is no valid text: it holds half a character") from None
     if size > MAX_SQL:
         raise QueryError(f"the SQL is longer than {MAX_SQL} bytes, which is Athena's limit")
-
-
-def _claim(path: Path) -> FileLock:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise Busy("another console answers queries for this lake", hint="Stop it first.", path=str(path)) from error
-    return lock
 
 
 def _emptied(folder: Path) -> Path:
