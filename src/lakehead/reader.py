@@ -270,8 +270,13 @@ class LakeReader:
 
     def _indexed(self, dataset: str | None) -> list[Contract]:
         """The contracts of a dataset or of all, once the catalog has its index of what they quarantined."""
+        return [self._all_indexed[name] for name in datasets_named(self._all_indexed, dataset)]
+
+    @cached_property
+    def _all_indexed(self) -> Mapping[str, Contract]:
+        """The same of every dataset. Only a catalog that is just opened may lack its index, so it is made once."""
         self._crawlers().catch_up()
-        return [self.contracts[name] for name in datasets_named(self.contracts, dataset)]
+        return self.contracts
 
     def notifications(self, limit: int = 50) -> list[NotificationSummary]:
         """What was announced, newest first, and how far each delivery is."""
