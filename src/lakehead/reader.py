@@ -183,6 +183,10 @@ class LakeReader:
         """Every stay of the execution in a state, in the order in which they began. Raises ExecutionNotFound."""
         return runs.run_timeline(self.journal, name)
 
+    def run_course(self, name: str) -> tuple[RunGraph, tuple[StateVisit, ...]]:
+        """Both the graph and the timeline, by one look into the journal. Raises ExecutionNotFound."""
+        return runs.run_course(self.journal, name)
+
     def run_history(self, name: str, after: int = 0, limit: int = 200) -> list[dict[str, Json]]:
         """The execution's events (Step Functions'), those beyond the event id `after`. Raises ExecutionNotFound."""
         return self.journal.history(name, after=after, limit=limit)

@@ -95,7 +95,8 @@ def run(request: Request) -> Response:
         if not text(request, "new"):
             raise
         return page(request, "run_waiting.html", here="runs", name=name)
-    summary, graph = run_summary(execution), lake.run_graph(name)
+    summary = run_summary(execution)
+    graph, timeline = lake.run_course(name)
     return page(
         request,
         "run.html",
@@ -106,7 +107,7 @@ def run(request: Request) -> Response:
         run=summary,
         graph=graph_json(graph),
         told=graph_told(graph),
-        timeline=bars(lake.run_timeline(name), summary.started, summary.ended or utc_now()),
+        timeline=bars(timeline, summary.started, summary.ended or utc_now()),
         tab=tab,
         **_of_tab(request, lake, summary, tab),
     )
