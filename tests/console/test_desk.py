@@ -409,9 +409,8 @@ def test_what_the_catalog_shows_is_an_answer(shared: QueryDesk) -> None:
 
 def test_the_parquet_file_holds_every_row(shared: QueryDesk) -> None:
     state = ask(shared, "SELECT order_id, total_amount FROM processed_orders")
-    path = shared.parquet(state.id)
-    with duckdb.connect() as session:
-        found = session.execute(f"SELECT count(*), sum(total_amount) FROM read_parquet('{path}')").fetchall()
+    with shared.parquet(state.id) as stream, duckdb.connect() as session:
+        found = session.execute(f"SELECT count(*), sum(total_amount) FROM read_parquet('{stream.name}')").fetchall()
     assert found == [
         (16, sum(Decimal(total) for (total,) in rows(shared, "SELECT total_amount FROM processed_orders")))
     ]

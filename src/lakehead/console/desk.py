@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from lakehead.asking import open_sandbox
 from lakehead.console.address import LOCK_FILE
@@ -183,10 +184,10 @@ class QueryDesk:
         weakref.finalize(pieces, self._let_go, query)
         return pieces
 
-    def parquet(self, id: str) -> Path:
-        """The file with an answer. It may go away when newer answers need its room. Raises as `page`."""
+    def parquet(self, id: str) -> BinaryIO:
+        """The file with an answer, open: it can be read to its end also when it is removed. Raises as `page`."""
         with self._answer(id) as kept:
-            return kept.path
+            return kept.path.open("rb")
 
     @contextmanager
     def _answer(self, id: str) -> Iterator[Kept]:
