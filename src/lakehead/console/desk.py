@@ -24,6 +24,7 @@ from lakehead.console.charts import chart
 from lakehead.console.history import History
 from lakehead.errors import Busy, LakeheadError, NotFound, QueryError
 from lakehead.lake import Lake
+from lakehead.listeners import Listeners
 from lakehead.locks import alone
 from lakehead.model import utc_now
 from lakehead.query.job import RESULT, Limits, QueryAnswer
@@ -37,8 +38,6 @@ AT_ONCE = 2
 WAITING = 16
 KEPT_ANSWERS = 50
 KEPT_BYTES = 2 << 30
-
-Listener = Callable[[QueryState], None]
 
 
 @dataclass(slots=True)
@@ -83,7 +82,7 @@ class QueryDesk:
         self._reader = Reader(self._folder)
         self._queries: OrderedDict[str, _Query] = OrderedDict()
         self._changed = threading.Condition()
-        self._listeners: list[Listener] = []
+        self._listeners = Listeners[QueryState]()
         self._closed = False
         self._workers = ThreadPoolExecutor(at_once, thread_name_prefix="query")
 
@@ -119,7 +118,7 @@ class QueryDesk:
             self._history.note(query.state)
             self._queries[id] = query
             self._workers.submit(self._work, query)
-        self._tell(query.state)
+        self._listeners.tell(query.state)
         return query.state
 
     def cancel(self, id: str) -> QueryState:
@@ -153,16 +152,9 @@ class QueryDesk:
         with self._changed:
             return [self._queries[one.id].state if one.id in self._queries else one for one in found]
 
-    def on_change(self, listener: Listener) -> Callable[[], None]:
+    def on_change(self, listener: Callable[[QueryState], None]) -> Callable[[], None]:
         """Call `listener`, from any thread, with every new state of a query. Returns what ends that."""
-        with self._changed:
-            self._listeners.append(listener)
-
-        def end() -> None:
-            with self._changed:
-                self._listeners.remove(listener)
-
-        return end
+        return self._listeners.add(listener)
 
     # Reading answers ---------------------------------------------------------------------------------------------
 
@@ -223,7 +215,7 @@ class QueryDesk:
             if query.cancelled:
                 return
             query.state = replace(query.state, started=utc_now())
-        self._tell(query.state)
+        self._listeners.tell(query.state)
         try:
             query.folder.mkdir(mode=0o700)
             ended, query.kept = self._run(query)
@@ -266,7 +258,7 @@ class QueryDesk:
                 self._history.note(query.state)
             except LakeheadError as error:
                 log.error("the end of a query cannot be noted: %s", error)
-        self._tell(query.state)
+        self._listeners.tell(query.state)
 
     def _make_room(self) -> None:
         """Forget the oldest answers, but never the newest one or one that is being read."""
@@ -298,15 +290,6 @@ class QueryDesk:
         for state in self._history.unfinished():
             told = "the console ended before the query did"
             self._history.note(replace(state, status="FAILED", error=told, hint="Run it again."))
-
-    def _tell(self, state: QueryState) -> None:
-        with self._changed:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            try:
-                listener(state)
-            except Exception:
-                log.exception("somebody who listens to queries failed")
 
 
 def _check(sql: str) -> None:
