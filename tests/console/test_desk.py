@@ -9,7 +9,6 @@ import os
 import signal
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from typing import Any
 import duckdb
 import psutil
 import pytest
+from support.waiting import until
 
 from lakehead.config import load_config
 from lakehead.console.desk import QueryDesk
@@ -90,13 +90,6 @@ def rows(desk: QueryDesk, sql: str) -> list[tuple[Any, ...]]:
     state = ask(desk, sql)
     assert state.status == "SUCCEEDED", state
     return list(desk.page(state.id, 0, 1000).rows)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
