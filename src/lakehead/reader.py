@@ -183,6 +183,10 @@ class LakeReader:
         """Every stay of the execution in a state, in the order in which they began. Raises ExecutionNotFound."""
         return runs.run_timeline(self.journal, name)
 
+    def run_course(self, name: str) -> tuple[RunGraph, tuple[StateVisit, ...]]:
+        """Both the graph and the timeline, by one look into the journal. Raises ExecutionNotFound."""
+        return runs.run_course(self.journal, name)
+
     def run_history(self, name: str, after: int = 0, limit: int = 200) -> list[dict[str, Json]]:
         """The execution's events (Step Functions'), those beyond the event id `after`. Raises ExecutionNotFound."""
         return self.journal.history(name, after=after, limit=limit)
@@ -270,8 +274,13 @@ class LakeReader:
 
     def _indexed(self, dataset: str | None) -> list[Contract]:
         """The contracts of a dataset or of all, once the catalog has its index of what they quarantined."""
+        return [self._all_indexed[name] for name in datasets_named(self._all_indexed, dataset)]
+
+    @cached_property
+    def _all_indexed(self) -> Mapping[str, Contract]:
+        """The same of every dataset. Only a catalog that is just opened may lack its index, so it is made once."""
         self._crawlers().catch_up()
-        return [self.contracts[name] for name in datasets_named(self.contracts, dataset)]
+        return self.contracts
 
     def notifications(self, limit: int = 50) -> list[NotificationSummary]:
         """What was announced, newest first, and how far each delivery is."""

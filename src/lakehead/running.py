@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from lakehead.catalog import Catalog, Crawlers, crawl_targets
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
-from lakehead.errors import Busy
 from lakehead.etl.base import Engine
+from lakehead.locks import alone
 from lakehead.notify import Notifier
 from lakehead.pipeline import Pipeline
 from lakehead.services import START_JOB_RUN, Services
@@ -34,21 +32,9 @@ LIGHT_TASKS = 16
 """How many of the tasks that only ask and tell (records, crawlers, notifications) run at a time."""
 
 
-@contextmanager
-def worker_lock(state_dir: Path) -> Iterator[None]:
+def worker_lock(state_dir: Path) -> AbstractContextManager[None]:
     """Be the one process that works for the lake. Raises Busy at once where another is."""
-    lock = FileLock(state_dir / LOCK_NAME)
-    state_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise Busy(
-            "another process works for this lake already", hint="Stop `lakehead up` first.", path=lock.lock_file
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return alone(state_dir / LOCK_NAME, "another process works for this lake already", "Stop `lakehead up` first.")
 
 
 def open_crawlers(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from support.lakedir import LakeDir
+from support.waiting import until
 
 from lakehead.lake import Lake
 from lakehead.results import Changed
@@ -17,15 +16,6 @@ LakeMaker = Callable[[str], LakeDir]
 HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
 GOOD = HEADER + "1,C1,Mouse,2,500,2025-01-01\n"
 KEY = "sales/orders/ingest_date=2025-01-01/"
-
-
-def until(condition: Callable[[], Any], *, seconds: float = 60) -> Any:
-    """What the condition is, once it is true."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
-    return found
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.lakedir import EXPECTED, FILES, READ, LakeDir, rows, totals
+from support.waiting import until
 
 pytestmark = pytest.mark.shared
 LakeMaker = Callable[[str], LakeDir]
@@ -56,14 +56,6 @@ def test_every_row_is_accounted_for_and_nothing_changes_afterwards(
         assert lake.verify().ok
 
 
-def wait_until(done: Callable[[], bool], *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not done():
-        assert time.monotonic() < deadline, f"not done after {seconds} s"
-        pause.wait(0.1)
-
-
 def finished_runs(where: LakeDir) -> int:
     with where.open() as lake:
         return lake.count_runs("SUCCEEDED")
@@ -85,7 +77,7 @@ def test_a_burst_while_up_runs_shares_crawls_and_keeps_memory_low(
             assert daemon.poll() is None, (where.root / "up.stderr").read_text()
             return finished_runs(where) >= FILES
 
-        wait_until(done, seconds=180)
+        until(done, seconds=180, pause=0.1)
     finally:
         daemon.terminate()
         assert daemon.wait(30) == 0

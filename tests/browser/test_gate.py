@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.browsing import Console
-from support.consoles import until
 from support.lakedir import LakeDir
+from support.waiting import until
 
 HOSTS = ("localhost", "127.0.0.1")
 """The console is at 127.0.0.1: a page at localhost is another site's, one at another port the same site's."""

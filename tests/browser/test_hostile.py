@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 from support.browsing import Console, ended
-from support.consoles import until
+from support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_complaints")
 

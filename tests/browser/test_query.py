@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 from support.browsing import Console
-from support.consoles import until
+from support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_complaints")
 

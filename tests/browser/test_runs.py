@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.browsing import Console, ended, served
-from support.consoles import until
+from support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_complaints")
 

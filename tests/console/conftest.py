@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.consoles import API, Site, served_lake, until
+from support.consoles import API, Site, served_lake
+from support.waiting import until
 
 
 @pytest.fixture(scope="session")

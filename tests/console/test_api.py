@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from support.consoles import API, Site, served_lake, until
+from support.consoles import API, Site, served_lake
+from support.waiting import until
 
 from lakehead import __version__, errors
 from lakehead.console.api import ENDPOINTS, openapi

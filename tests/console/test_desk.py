@@ -9,7 +9,6 @@ import os
 import signal
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from typing import Any
 import duckdb
 import psutil
 import pytest
+from support.waiting import until
 
 from lakehead.config import load_config
 from lakehead.console.desk import QueryDesk
@@ -90,13 +90,6 @@ def rows(desk: QueryDesk, sql: str) -> list[tuple[Any, ...]]:
     state = ask(desk, sql)
     assert state.status == "SUCCEEDED", state
     return list(desk.page(state.id, 0, 1000).rows)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -409,9 +402,8 @@ def test_what_the_catalog_shows_is_an_answer(shared: QueryDesk) -> None:
 
 def test_the_parquet_file_holds_every_row(shared: QueryDesk) -> None:
     state = ask(shared, "SELECT order_id, total_amount FROM processed_orders")
-    path = shared.parquet(state.id)
-    with duckdb.connect() as session:
-        found = session.execute(f"SELECT count(*), sum(total_amount) FROM read_parquet('{path}')").fetchall()
+    with shared.parquet(state.id) as stream, duckdb.connect() as session:
+        found = session.execute(f"SELECT count(*), sum(total_amount) FROM read_parquet('{stream.name}')").fetchall()
     assert found == [
         (16, sum(Decimal(total) for (total,) in rows(shared, "SELECT total_amount FROM processed_orders")))
     ]

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.consoles import served_lake, until
+from support.consoles import served_lake
+from support.waiting import until
 
 from lakehead.config.settings import BY_NAME
 

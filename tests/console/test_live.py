@@ -16,7 +16,8 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.consoles import API, Site, served_lake, until
+from support.consoles import API, Site, served_lake
+from support.waiting import until
 
 from lakehead.console.live import MAX_NAMES, MAX_STREAMS, Hub, LiveEvent
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.consoles import API, until
+from support.consoles import API
+from support.waiting import until
 
 from lakehead.console.address import ADDRESS_FILE
 from lakehead.console.launch import FILE

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from support.consoles import API, Site, served_lake, until
+from support.consoles import API, Site, served_lake
+from support.waiting import until
 
 from lakehead.console import uploads
 from lakehead.model import utc_now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,12 +14,17 @@ from typing import Any, Protocol
 
 import duckdb
 import pytest
+from support.jobs import JobScene
+from support.stores import s3_address, s3_client_store, store
 
 from lakehead.contract import Contract, load_contract
 from lakehead.etl.base import Engine, EngineResult
 from lakehead.etl.duckdb_engine import DuckDBEngine
 from lakehead.etl.spark.engine import SparkEngine
 from lakehead.model import ObjectVersion
+from lakehead.storage import ObjectStore
+
+__all__ = ["s3_address", "s3_client_store", "store"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -107,6 +113,16 @@ def text_contract(make_contract: Callable[..., Contract]) -> Contract:
         {"name": "a", "logicalType": "string"},
         {"name": "b", "logicalType": "string"},
     )
+
+
+@pytest.fixture
+def scene(store: ObjectStore, tmp_path: Path) -> JobScene:
+    """Jobs in each store in turn, in buckets of their own."""
+    mark = uuid.uuid4().hex[:10]
+    made = JobScene(store, raw_bucket=f"raw-{mark}", bucket=f"processed-{mark}", folder=tmp_path)
+    for name in (made.raw_bucket, made.bucket):
+        store.create_bucket(name)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,28 +12,23 @@ from typing import Any
 import pytest
 from support.folders import in_memory
 from support.jobs import DATASET, A, B, ChangeWatch, JobScene, SmallEngine, local_scene, rows_of, text
-from support.stores import s3_address, s3_client_store, store
 
 from lakehead.errors import CorruptRecord, ObjectNotFound, StorageUnavailable
 from lakehead.etl.commit import list_commits, read_commit, read_stored
 from lakehead.etl.deletion import Deletion, Eraser, Request, read_deletion, skipped_for
 from lakehead.model import ObjectVersion, sequencer_order
-from lakehead.storage import ObjectStore, S3Store, layout
-
-__all__ = ["s3_address", "s3_client_store", "store"]
+from lakehead.storage import S3Store, layout
 
 C = text((9, "9.00", "2025-01-09"))
 
 
 @pytest.fixture
-def scene(store: ObjectStore, tmp_path: Path) -> JobScene:
-    mark = uuid.uuid4().hex[:10]
-    made = JobScene(store, raw_bucket=f"raw-{mark}", bucket=f"processed-{mark}", folder=tmp_path)
-    for name in (made.raw_bucket, made.bucket):
-        store.create_bucket(name)
-        if isinstance(store, S3Store):
-            store._client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    return made
+def scene(scene: JobScene) -> JobScene:
+    """A scene whose buckets keep the versions of what is deleted, where the store can."""
+    if isinstance(scene.store, S3Store):
+        for name in (scene.raw_bucket, scene.bucket):
+            scene.store._client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return scene
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 from support.jobs import DATASET, HEADER, A, B, ChangeWatch, JobScene, SmallEngine, rows_of, text
-from support.stores import s3_address, s3_client_store, store
 
 from lakehead.errors import (
     CommitConflict,
@@ -30,18 +28,7 @@ from lakehead.etl.commit import list_commits, read_commit
 from lakehead.etl.duckdb_engine import DuckDBEngine
 from lakehead.etl.record import HEAD_BYTES
 from lakehead.model import object_id
-from lakehead.storage import LocalStore, ObjectStore, layout
-
-__all__ = ["s3_address", "s3_client_store", "store"]
-
-
-@pytest.fixture
-def scene(store: ObjectStore, tmp_path: Path) -> JobScene:
-    mark = uuid.uuid4().hex[:10]
-    made = JobScene(store, raw_bucket=f"raw-{mark}", bucket=f"processed-{mark}", folder=tmp_path)
-    for name in (made.raw_bucket, made.bucket):
-        store.create_bucket(name)
-    return made
+from lakehead.storage import LocalStore, layout
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,25 +14,13 @@ from typing import Any
 import pytest
 from support.damages import DAMAGES, rewrite
 from support.jobs import DATASET, A, B, ChangeWatch, JobScene, local_scene, rows_of
-from support.stores import s3_address, s3_client_store, store
 
 from lakehead.errors import StorageUnavailable
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.record import HEAD_BYTES
 from lakehead.model import ObjectVersion
-from lakehead.storage import ObjectStore, layout
+from lakehead.storage import layout
 from lakehead.storage.base import ObjectInfo
-
-__all__ = ["s3_address", "s3_client_store", "store"]
-
-
-@pytest.fixture
-def scene(store: ObjectStore, tmp_path: Path) -> JobScene:
-    mark = uuid.uuid4().hex[:10]
-    made = JobScene(store, raw_bucket=f"raw-{mark}", bucket=f"processed-{mark}", folder=tmp_path)
-    for name in (made.raw_bucket, made.bucket):
-        store.create_bucket(name)
-    return made
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.journals import Clock, wait
+from support.journals import Clock, clock, journal, wait
 
 from lakehead.inspection import overview
 from lakehead.inspection.overview import Ends, WorkDone
@@ -20,22 +18,13 @@ from lakehead.results import WorkMinute
 from lakehead.workflow import outbox, queries
 from lakehead.workflow.journal import Execution, Journal
 
+__all__ = ["clock", "journal"]
+
 LOADED = {
     "StartAt": "Loaded",
     "States": {"Loaded": {"Type": "Pass", "Result": {"rows_committed": 5, "rows_quarantined": 2}, "End": True}},
 }
 ODD = {"StartAt": "Odd", "States": {"Odd": {"Type": "Pass", "Result": "a text", "End": True}}}
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
-    with Journal(tmp_path / "workflow.db", clock=clock) as journal:
-        yield journal
 
 
 def fire_due(journal: Journal) -> None:

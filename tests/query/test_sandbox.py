@@ -6,16 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import psutil
 import pytest
+from support import waiting
 from support.hostile import CANARY
 from support.room import Room
 from support.sandboxes import ask, open_room_sandbox
@@ -32,6 +33,8 @@ FOREVER = "SELECT sum(x0 + x1 + x2 + x3) FROM " + " CROSS JOIN ".join(
 BOUND = 30.0
 """How long anything may take here on a busy machine (seconds)."""
 
+until = partial(waiting.until, seconds=BOUND)
+
 
 @pytest.fixture
 def sandbox(asked: Room) -> Iterator[Sandbox]:
@@ -44,13 +47,6 @@ def make(room: Room, code: str, **limits: Any) -> Sandbox:
     """A sandbox whose processes run this Python instead."""
     command = (sys.executable, "-P", "-c", code)
     return open_room_sandbox(room.root, replace(LIMITS, **limits), command)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + BOUND
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def at_work(pid: int) -> bool:

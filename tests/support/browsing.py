@@ -14,8 +14,8 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect
 
 from lakehead.examples import write_example
-from support.consoles import until
 from support.lakedir import LakeDir
+from support.waiting import until
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (

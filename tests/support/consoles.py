@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +18,6 @@ from lakehead.lake import Lake
 
 API = "/api/v1"
 SAMPLES = "samples"
-
-
-def until(condition: Callable[[], Any], *, seconds: float = 60) -> Any:
-    """What the condition is, once it is true."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
-    return found
 
 
 @dataclass

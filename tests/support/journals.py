@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lakehead.errors import ExecutionAlreadyExists
 from lakehead.workflow.database import Database
 from lakehead.workflow.journal import Journal
@@ -36,6 +38,17 @@ class Clock:
 
     def forward(self, **span: float) -> None:
         self.now += timedelta(**span)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
+    with Journal(tmp_path / "workflow.db", clock=clock) as journal:
+        yield journal
 
 
 class FastClock:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.consoles import until
+from support.waiting import until
 
 from lakehead.errors import StorageUnavailable
 from lakehead.workflow.journal import Journal

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.journals import EVERYTHING, WORK, Clock, chain, running, task, types
+from support.journals import EVERYTHING, WORK, Clock, chain, clock, running, task, types
 
 from lakehead.errors import (
     Busy,
@@ -26,12 +26,9 @@ from lakehead.workflow.journal import Change, Journal, Start
 from lakehead.workflow.types import TaskError
 from lakehead.workflow.worker import Worker
 
+__all__ = ["clock"]
+
 PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

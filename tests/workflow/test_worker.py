@@ -4,13 +4,11 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.journals import WORK, Clock, chain, running, task, types, wait
+from support.journals import WORK, Clock, chain, clock, journal, running, task, types, wait
 
 from lakehead.errors import HeaderMismatch, UsageError
 from lakehead.logs import json_handler
@@ -19,16 +17,7 @@ from lakehead.workflow.journal import Change, Journal, Start
 from lakehead.workflow.types import TaskError, TaskRequest
 from lakehead.workflow.worker import Worker
 
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
-    with Journal(tmp_path / "workflow.db", clock=clock) as journal:
-        yield journal
+__all__ = ["clock", "journal"]
 
 
 def run_one(journal: Journal, handler: Any, definition: dict[str, Any] | None = None, **options: Any) -> Any:

@@ -6,14 +6,11 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
-from support.journals import WORK, Clock, chain, running, task, types
+from support.journals import WORK, Clock, chain, clock, journal, running, task, types
 
 from lakehead.workflow import leases
 from lakehead.workflow.execution import micros
@@ -22,18 +19,9 @@ from lakehead.workflow.leases import Process
 from lakehead.workflow.types import TaskRequest
 from lakehead.workflow.worker import Worker
 
+__all__ = ["clock", "journal"]
+
 LEASE = timedelta(seconds=30)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
-    with Journal(tmp_path / "workflow.db", clock=clock) as journal:
-        yield journal
 
 
 def claimed_by(journal: Journal, process: Process, clock: Clock) -> int:

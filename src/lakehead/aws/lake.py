@@ -255,9 +255,7 @@ class AwsLake:
         for name in datasets_named(self.contracts, dataset):
             if len(found) < limit:
                 table, left = self.contracts[name].quarantine_table, limit - len(found)
-                # Athena writes an array as text that cannot be read back.
-                sql = quarantine_sql(table, key, reason, left, reasons="CAST(reasons AS JSON)")
-                rows = self.query(sql).rows
+                rows = self.query(quarantine_sql(table, key, reason, left)).rows
                 found += [QuarantineRow(name, row[0], row[1], row[2], tuple(json.loads(row[3]))) for row in rows]
         return found
 

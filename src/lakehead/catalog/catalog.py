@@ -27,6 +27,7 @@ from lakehead.catalog.types import (
     Table,
 )
 from lakehead.errors import TableNotFound
+from lakehead.listeners import Listeners
 from lakehead.model import Zone
 from lakehead.sqlite import connect, connect_to_read, data_version, explained, open_file, transaction
 
@@ -110,7 +111,7 @@ class Catalog(CatalogReader):
     def __init__(self, path: Path, *, database: str = "lakehead") -> None:
         super().__init__(path, database=database)
         self._guard = threading.Lock()
-        self._listeners: list[Callable[[str, str], None]] = []
+        self._listeners = Listeners[str, str]()
         self._writer = open_file(path, MIGRATIONS, damaged=DAMAGED)
         self._writer.row_factory = sqlite3.Row
         self._idle_guard = threading.Lock()
@@ -141,13 +142,11 @@ class Catalog(CatalogReader):
 
         It is called by the thread that crawled. Returns how to end that.
         """
-        self._listeners.append(listener)
-        return functools.partial(self._listeners.remove, listener)
+        return self._listeners.add(listener)
 
     def tell(self, dataset: str, table: str) -> None:
         """Tell the listeners that a crawl has ended. For crawlers."""
-        for listener in tuple(self._listeners):
-            listener(dataset, table)
+        self._listeners.tell(dataset, table)
 
     def note_changed(self, dataset: str, zone: Zone | str, key: str) -> None:
         """Tell the crawler of this zone that the landed object `key` may have changed. On disk when it returns.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -25,6 +26,7 @@ from lakehead.catalog.crawl import Cancelled, Look
 from lakehead.catalog.targets import CrawlTarget
 from lakehead.catalog.types import Crawl, CrawlReport
 from lakehead.errors import Busy, CrawlerNotFound, CrawlerRunning, LakeheadError, StorageUnavailable, UsageError
+from lakehead.locks import is_held
 from lakehead.model import Json, Zone, iso, utc_now
 from lakehead.storage.base import ObjectStore
 
@@ -191,24 +193,14 @@ class Crawlers:
             )
         return self._targets[name]
 
-    def _lock(self, name: str) -> FileLock:
-        path = self._locks / f"crawl-{re.sub(r'[^0-9A-Za-z_-]+', '-', name)}.lock"
-        return FileLock(path, thread_local=False)
-
-    def _is_locked(self, name: str) -> bool:
-        lock = self._lock(name)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        lock.release()
-        return False
+    def _lock_file(self, name: str) -> Path:
+        return self._locks / f"crawl-{re.sub(r'[^0-9A-Za-z_-]+', '-', name)}.lock"
 
     def _state(self, name: str) -> str:
         run = self._runs.get(name)
         if run is not None:
             return "STOPPING" if run.stop.is_set() else "RUNNING"
-        return "RUNNING" if self._is_locked(name) else "READY"
+        return "RUNNING" if is_held(self._lock_file(name)) else "READY"
 
     def _last(self, name: str) -> Crawl | None:
         stored = next(iter(self._catalog.crawls(name, 1)), None)
@@ -227,7 +219,7 @@ class Crawlers:
     def _watch(self, name: str, ready: Future[dict[str, Json]]) -> None:
         pause = threading.Event()
         try:
-            while self._is_locked(name):
+            while is_held(self._lock_file(name)):
                 pause.wait(_POLL_SECONDS)
             ready.set_result(self.get(name))
         except Exception as error:
@@ -238,7 +230,7 @@ class Crawlers:
         with self._guard:
             if name in self._runs:
                 raise CrawlerRunning(f'the crawler "{name}" runs already', crawler=name)
-            lock = self._lock(name)
+            lock = FileLock(self._lock_file(name), thread_local=False)
             try:
                 # Another process may only be looking whether the lock is free.
                 lock.acquire(timeout=_PROBE_SECONDS, poll_interval=0.005)

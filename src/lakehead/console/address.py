@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from filelock import FileLock, Timeout
-
 from lakehead.config import LakeConfig
 from lakehead.console.launch import read_token
 from lakehead.errors import Busy, ConfigError
+from lakehead.locks import is_held
 
 LOCK_FILE = "console.lock"
 """Held by the one console of a lake's environment, as long as it runs."""
@@ -50,7 +49,7 @@ def running_console(config: LakeConfig) -> Address:
     The lock tells whether it lives: a port that another program took over after a crash is never asked, or told a
     token.
     """
-    if _is_held(config.state_dir / LOCK_FILE):
+    if is_held(config.state_dir / LOCK_FILE):
         try:
             told = json.loads((config.state_dir / ADDRESS_FILE).read_text(encoding="utf-8"))
             return Address(str(told["url"]), bool(told["token"]))
@@ -101,16 +100,3 @@ def _new_code(url: str, token: str) -> str:
     # It was started with another token, which was removed or replaced since.
     hint = "Start `lakehead up` again."
     raise ConfigError("the running console does not know the token of the file", hint=hint, url=url)
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a process that lives holds this lock."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import duckdb
 
 from lakehead.console.cells import TEXT_CHARS, csv_value, guarded, json_value
 from lakehead.query.bound import text_sql
+from lakehead.query.result import in_utc
 from lakehead.results import QueryPage
 
 PAGE_ROWS = 1_000
@@ -105,13 +105,4 @@ class Reader:
         with self._session.cursor() as cursor:
             cursor.execute(sql)
             while rows := cursor.fetchmany(batch):
-                yield from (_in_utc(row, stamps) for row in rows) if stamps else rows
-
-
-def _in_utc(row: tuple[Any, ...], stamps: list[int]) -> tuple[Any, ...]:
-    """Answers hold instants without a zone, in UTC."""
-    values = list(row)
-    for at in stamps:
-        if isinstance(values[at], datetime):
-            values[at] = values[at].replace(tzinfo=UTC)
-    return tuple(values)
+                yield from (in_utc(row, stamps) for row in rows) if stamps else rows

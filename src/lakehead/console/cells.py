@@ -9,12 +9,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from lakehead.console.encoding import digits, exact
 from lakehead.model import Json, iso
 
 TEXT_CHARS = 2_000
 """How much of a text a page shows."""
-EXACT = 1 << 53
-"""Whole numbers up to here a browser holds exactly."""
 CUT = "…"
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -60,10 +59,6 @@ def _instant(value: datetime) -> str:
     return iso(value) if value.microsecond % 1000 == 0 else value.isoformat().replace("+00:00", "Z")
 
 
-def _decimal(value: Decimal) -> str:
-    return format(value, "f")
-
-
 def _nested(value: Any) -> str:
     return json.dumps(_json(value), ensure_ascii=False)
 
@@ -72,9 +67,9 @@ _JSON: dict[type, Callable[[Any], Json]] = {
     type(None): _as_is,
     bool: _as_is,
     str: _as_is,
-    int: lambda value: value if -EXACT <= value <= EXACT else str(value),
+    int: exact,
     float: lambda value: value if math.isfinite(value) else str(value),
-    Decimal: _decimal,
+    Decimal: digits,
     datetime: _instant,
     date: date.isoformat,
     bytes: bytes.hex,

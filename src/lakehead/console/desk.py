@@ -11,11 +11,10 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import BinaryIO
 
 from lakehead.asking import open_sandbox
 from lakehead.console.address import LOCK_FILE
@@ -25,6 +24,8 @@ from lakehead.console.charts import chart
 from lakehead.console.history import History
 from lakehead.errors import Busy, LakeheadError, NotFound, QueryError
 from lakehead.lake import Lake
+from lakehead.listeners import Listeners
+from lakehead.locks import alone
 from lakehead.model import utc_now
 from lakehead.query.job import RESULT, Limits, QueryAnswer
 from lakehead.query.parse import MAX_SQL
@@ -37,8 +38,6 @@ AT_ONCE = 2
 WAITING = 16
 KEPT_ANSWERS = 50
 KEPT_BYTES = 2 << 30
-
-Listener = Callable[[QueryState], None]
 
 
 @dataclass(slots=True)
@@ -72,7 +71,10 @@ class QueryDesk:
     ) -> None:
         state_dir = lake.config.state_dir
         self._most, self._kept_answers, self._kept_bytes = at_once + waiting, kept_answers, kept_bytes
-        self._mine = _claim(state_dir / LOCK_FILE)
+        self._mine = ExitStack()
+        self._mine.enter_context(
+            alone(state_dir / LOCK_FILE, "another console answers queries for this lake", "Stop it first.")
+        )
         self._folder = _emptied(state_dir / "console")
         self._history = History(state_dir / "console.db")
         self._end_what_another_left()
@@ -80,7 +82,7 @@ class QueryDesk:
         self._reader = Reader(self._folder)
         self._queries: OrderedDict[str, _Query] = OrderedDict()
         self._changed = threading.Condition()
-        self._listeners: list[Listener] = []
+        self._listeners = Listeners[QueryState]()
         self._closed = False
         self._workers = ThreadPoolExecutor(at_once, thread_name_prefix="query")
 
@@ -96,7 +98,7 @@ class QueryDesk:
         self._reader.close()
         self._history.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._mine.release()
+        self._mine.close()
 
     # Asking ------------------------------------------------------------------------------------------------------
 
@@ -116,7 +118,7 @@ class QueryDesk:
             self._history.note(query.state)
             self._queries[id] = query
             self._workers.submit(self._work, query)
-        self._tell(query.state)
+        self._listeners.tell(query.state)
         return query.state
 
     def cancel(self, id: str) -> QueryState:
@@ -150,16 +152,9 @@ class QueryDesk:
         with self._changed:
             return [self._queries[one.id].state if one.id in self._queries else one for one in found]
 
-    def on_change(self, listener: Listener) -> Callable[[], None]:
+    def on_change(self, listener: Callable[[QueryState], None]) -> Callable[[], None]:
         """Call `listener`, from any thread, with every new state of a query. Returns what ends that."""
-        with self._changed:
-            self._listeners.append(listener)
-
-        def end() -> None:
-            with self._changed:
-                self._listeners.remove(listener)
-
-        return end
+        return self._listeners.add(listener)
 
     # Reading answers ---------------------------------------------------------------------------------------------
 
@@ -181,10 +176,10 @@ class QueryDesk:
         weakref.finalize(pieces, self._let_go, query)
         return pieces
 
-    def parquet(self, id: str) -> Path:
-        """The file with an answer. It may go away when newer answers need its room. Raises as `page`."""
+    def parquet(self, id: str) -> BinaryIO:
+        """The file with an answer, open: it can be read to its end also when it is removed. Raises as `page`."""
         with self._answer(id) as kept:
-            return kept.path
+            return kept.path.open("rb")
 
     @contextmanager
     def _answer(self, id: str) -> Iterator[Kept]:
@@ -220,7 +215,7 @@ class QueryDesk:
             if query.cancelled:
                 return
             query.state = replace(query.state, started=utc_now())
-        self._tell(query.state)
+        self._listeners.tell(query.state)
         try:
             query.folder.mkdir(mode=0o700)
             ended, query.kept = self._run(query)
@@ -263,7 +258,7 @@ class QueryDesk:
                 self._history.note(query.state)
             except LakeheadError as error:
                 log.error("the end of a query cannot be noted: %s", error)
-        self._tell(query.state)
+        self._listeners.tell(query.state)
 
     def _make_room(self) -> None:
         """Forget the oldest answers, but never the newest one or one that is being read."""
@@ -296,15 +291,6 @@ class QueryDesk:
             told = "the console ended before the query did"
             self._history.note(replace(state, status="FAILED", error=told, hint="Run it again."))
 
-    def _tell(self, state: QueryState) -> None:
-        with self._changed:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            try:
-                listener(state)
-            except Exception:
-                log.exception("somebody who listens to queries failed")
-
 
 def _check(sql: str) -> None:
     try:
@@ -313,16 +299,6 @@ def _check(sql: str) -> None:
         raise QueryError("the SQL is no valid text: it holds half a character") from None
     if size > MAX_SQL:
         raise QueryError(f"the SQL is longer than {MAX_SQL} bytes, which is Athena's limit")
-
-
-def _claim(path: Path) -> FileLock:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise Busy("another console answers queries for this lake", hint="Stop it first.", path=str(path)) from error
-    return lock
 
 
 def _emptied(folder: Path) -> Path:

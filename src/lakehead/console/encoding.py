@@ -37,7 +37,7 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, int):
-        return value if -MAX_NUMBER <= value <= MAX_NUMBER else str(value)
+        return exact(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -49,13 +49,23 @@ def plain(value: Any) -> Any:
     return _text(value)
 
 
+def exact(value: int) -> int | str:
+    """An integer, as text where a browser's number would be another one."""
+    return value if -MAX_NUMBER <= value <= MAX_NUMBER else str(value)
+
+
+def digits(value: Decimal) -> str:
+    """A decimal with all its digits and no exponent."""
+    return format(value, "f")
+
+
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return _instant(value)
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return digits(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
     if isinstance(value, timedelta | PurePath):

@@ -9,16 +9,15 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
-
 from lakehead.contract import Contract
-from lakehead.errors import Busy, CorruptRecord, ObjectNotFound
+from lakehead.errors import CorruptRecord, ObjectNotFound
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import portions_of, read_stored
 from lakehead.etl.content import still_holds
@@ -26,6 +25,7 @@ from lakehead.etl.deletion import Deletion, Eraser
 from lakehead.etl.mending import REPAIR, Mender
 from lakehead.etl.proof import Fault, Prover, misplaced
 from lakehead.etl.proven import CHUNK, Proven, RecordRow, mark
+from lakehead.locks import alone
 from lakehead.model import object_id, utc_now
 from lakehead.storage import layout
 from lakehead.storage.base import ObjectStore
@@ -123,26 +123,15 @@ def verify(
     """
     with tempfile.TemporaryDirectory(prefix="lakehead-") as folder:
         path = proofs or Path(folder) / "proofs.db"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"))
-        try:
-            lock.acquire(timeout=LOCK_SECONDS)
-        except Timeout as error:
-            raise Busy("another process verifies this lake", hint="Wait for it.", path=lock.lock_file) from error
-        try:
-            proven = Proven(path, about(raw_bucket, processed_bucket, contracts))
-            try:
-                if full or deep:
-                    proven.clear()
-                mender = Mender(contracts, raw, processed, raw_bucket, processed_bucket, repair, stale_after)
-                scene = _Scene(
-                    contracts, raw, processed, raw_bucket, processed_bucket, mender, proven, deep, lost, progress
-                )
-                return scene.look(forget)
-            finally:
-                proven.close()
-        finally:
-            lock.release()
+        mine = alone(path.with_suffix(".lock"), "another process verifies this lake", "Wait for it.", wait=LOCK_SECONDS)
+        with mine, closing(Proven(path, about(raw_bucket, processed_bucket, contracts))) as proven:
+            if full or deep:
+                proven.clear()
+            mender = Mender(contracts, raw, processed, raw_bucket, processed_bucket, repair, stale_after)
+            scene = _Scene(
+                contracts, raw, processed, raw_bucket, processed_bucket, mender, proven, deep, lost, progress
+            )
+            return scene.look(forget)
 
 
 def about(raw_bucket: str, processed_bucket: str, contracts: Mapping[str, Contract]) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from lakehead.catalog import Catalog
 from lakehead.errors import LakeheadError
+from lakehead.listeners import Listeners
 from lakehead.notify import Notifier
 from lakehead.results import Changed
 from lakehead.workflow.execution import Change
@@ -27,16 +29,16 @@ class Changes:
     def __init__(self, journal: Journal, catalog: Catalog, notifier: Notifier) -> None:
         self._journal, self._catalog, self._notifier = journal, catalog, notifier
         self._guard = threading.Lock()
-        self._listeners: list[Listener] = []
+        self._listeners = Listeners[Changed]()
         self._watch: _Watch | None = None
 
     def on_change(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each change, from whatever thread notices it. Returns how to end that."""
         with self._guard:
-            self._listeners.append(listener)
+            end = self._listeners.add(listener)
             if self._watch is None:
                 self._watch = self._begin()
-        return lambda: self._forget(listener)
+        return partial(self._forget, end)
 
     def close(self) -> None:
         """Tell nobody any more."""
@@ -46,10 +48,9 @@ class Changes:
         if watch is not None:
             watch.end()
 
-    def _forget(self, listener: Listener) -> None:
+    def _forget(self, end: Callable[[], None]) -> None:
         with self._guard:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
+            end()
             watch = None if self._listeners else self._watch
             self._watch = self._watch if self._listeners else None
         if watch is not None:
@@ -63,23 +64,16 @@ class Changes:
         }
         heard = (
             self._journal.on_change(self._of_run),
-            self._catalog.on_change(lambda dataset, table: self._tell(Changed("tables", dataset, table))),
+            self._catalog.on_change(lambda dataset, table: self._listeners.tell(Changed("tables", dataset, table))),
             self._notifier.on_change(self._of_notification),
         )
-        return _Watch(versions, heard, self._tell)
+        return _Watch(versions, heard, self._listeners.tell)
 
     def _of_run(self, change: Change) -> None:
-        self._tell(Changed("runs", change.labels.get("dataset", ""), change.name))
+        self._listeners.tell(Changed("runs", change.labels.get("dataset", ""), change.name))
 
     def _of_notification(self, attributes: Mapping[str, str]) -> None:
-        self._tell(Changed("notifications", attributes.get("dataset", ""), attributes.get("execution", "")))
-
-    def _tell(self, changed: Changed) -> None:
-        for listener in tuple(self._listeners):
-            try:
-                listener(changed)
-            except Exception:
-                log.exception("a listener failed")
+        self._listeners.tell(Changed("notifications", attributes.get("dataset", ""), attributes.get("execution", "")))
 
 
 class _Watch:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lakehead.catalog import Catalog, CatalogFile, Quarantined, Snapshot, Table
-from lakehead.contract import Contract
+from lakehead.contract import Contract, sql
 from lakehead.errors import NotFound, ObjectNotFound
 from lakehead.etl.base import CommitRecord
 from lakehead.results import IngestSummary, QuarantineReason, QuarantineReplay, QuarantineRow, QuarantineSummary
@@ -35,17 +35,17 @@ def quarantined(records: Iterable[CommitRecord], limit: int) -> list[QuarantineS
     return sorted(found, key=lambda one: (-one.rows, one.key))[:limit]
 
 
-def quarantine_sql(table: str, key: str | None, reason: str | None, limit: int, *, reasons: str = "reasons") -> str:
-    """Athena SQL for quarantined rows: key, line, text, and the reasons as this expression gives them."""
+def quarantine_sql(table: str, key: str | None, reason: str | None, limit: int) -> str:
+    """Athena SQL for quarantined rows: key, line, text, and the reasons as JSON.
 
-    def text(value: str) -> str:
-        return "'" + value.replace("'", "''") + "'"
-
-    conditions = [f"source_key = {text(key)}"] if key else []
+    Athena writes an array as text that cannot be read back.
+    """
+    conditions = [f"source_key = {sql.text(key)}"] if key else []
     if reason:
-        conditions.append(f"contains(reasons, {text(reason)})")
+        conditions.append(f"contains(reasons, {sql.text(reason)})")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f'SELECT source_key, line, text, {reasons} FROM "{table}"{where} ORDER BY source_key, line LIMIT {limit}'
+    selected = f"SELECT source_key, line, text, CAST(reasons AS JSON) FROM {sql.name(table)}"
+    return f"{selected}{where} ORDER BY source_key, line LIMIT {limit}"
 
 
 def ranked_reasons(catalog: Catalog, contract: Contract, key: str | None, limit: int) -> list[QuarantineReason]:
@@ -95,14 +95,14 @@ def quarantined_rows(
     """Quarantined rows by dataset, key and line. Only objects that hold wanted ones, by the index, are read."""
     found: list[QuarantineRow] = []
     where, values = ("WHERE list_contains(reasons, ?) ", [reason]) if reason is not None else ("", [])
-    sql = f"SELECT source_key, line, text, reasons FROM _rows {where}ORDER BY source_key, line LIMIT ? OFFSET ?"
+    select = f"SELECT source_key, line, text, reasons FROM _rows {where}ORDER BY source_key, line LIMIT ? OFFSET ?"
     for contract in contracts:
         left = limit - len(found)
         with catalog.snapshot() as seen:
             counts = seen.quarantined.counts(contract.quarantine_table, key, reason)
             objects, offset = _span(counts, offset, left)
         if objects:
-            rows = peek.rows(contract.quarantine_table, partial(_files_of, objects), sql, [*values, left, offset])
+            rows = peek.rows(contract.quarantine_table, partial(_files_of, objects), select, [*values, left, offset])
             found += [QuarantineRow(contract.dataset, row[0], row[1], row[2], tuple(row[3])) for row in rows]
             offset = 0
         if len(found) >= limit:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from lakehead.model import Json
 from lakehead.results import GraphEdge, GraphNode, RunGraph, RunSummary, StateVisit
 from lakehead.workflow.graph import Machine, State, graph_of, was_taken
 from lakehead.workflow.journal import Execution, Journal
@@ -35,16 +36,29 @@ def run_summary(execution: Execution) -> RunSummary:
 
 def run_graph(journal: Journal, name: str) -> RunGraph:
     """An execution's document as a graph, with the path that it took. Raises ExecutionNotFound."""
-    document = journal.definition(name)
-    drawing = _Drawing(graph_of(document), path_taken(journal.history(name), document))
-    return RunGraph(tuple(drawing.nodes()), tuple(drawing.edges()))
+    return _graph(journal.history(name), journal.definition(name))
 
 
 def run_timeline(journal: Journal, name: str) -> tuple[StateVisit, ...]:
     """Every stay of an execution in a state, in the order in which they began. Raises ExecutionNotFound."""
-    found = stays(journal.history(name), journal.definition(name))
+    return _timeline(journal.history(name), journal.definition(name))
+
+
+def run_course(journal: Journal, name: str) -> tuple[RunGraph, tuple[StateVisit, ...]]:
+    """Both the graph and the timeline, by one look into the journal. Raises ExecutionNotFound."""
+    history, document = journal.history(name), journal.definition(name)
+    return _graph(history, document), _timeline(history, document)
+
+
+def _graph(history: Iterable[Mapping[str, Json]], document: Mapping[str, Json]) -> RunGraph:
+    drawing = _Drawing(graph_of(document), path_taken(history, document))
+    return RunGraph(tuple(drawing.nodes()), tuple(drawing.edges()))
+
+
+def _timeline(history: Iterable[Mapping[str, Json]], document: Mapping[str, Json]) -> tuple[StateVisit, ...]:
     return tuple(
-        StateVisit(one.name, one.type, one.status, one.entered, one.exited, one.depth, one.attempts) for one in found
+        StateVisit(one.name, one.type, one.status, one.entered, one.exited, one.depth, one.attempts)
+        for one in stays(history, document)
     )
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from lakehead.errors import ConfigError, LakeheadError, NotificationError, TransientError
+from lakehead.listeners import Listeners
 from lakehead.model import SteadyClock
 from lakehead.notify import secret
 from lakehead.notify.channel import Channel, open_channel
@@ -61,7 +62,7 @@ class Notifier:
         self._outbox = Outbox(path)
         self._changed = threading.Condition()
         self._generation, self._closed = 0, False
-        self._listeners: list[Callable[[Mapping[str, str]], None]] = []
+        self._listeners = Listeners[Mapping[str, str]]()
         self._locks = {name: threading.Lock() for name in names}
         self._hanging: dict[str, threading.Thread] = {}
         # It spreads retries and keeps no secret.
@@ -97,7 +98,7 @@ class Notifier:
             self._tell()
         for one, (_, added) in zip(addressed, stored, strict=True):
             if added:
-                self._announce(one.attributes)
+                self._listeners.tell(one.attributes)
         return [identity for identity, _ in stored]
 
     def on_change(self, listener: Callable[[Mapping[str, str]], None]) -> Callable[[], None]:
@@ -105,8 +106,7 @@ class Notifier:
 
         It is called by the thread that did. Returns how to end that.
         """
-        self._listeners.append(listener)
-        return partial(self._listeners.remove, listener)
+        return self._listeners.add(listener)
 
     def version(self) -> int:
         """A number that changes when another process has written."""
@@ -254,7 +254,7 @@ class Notifier:
             self._outbox.sent(claim.number, self._clock())
             return True
         finally:
-            self._announce(claim.message.attributes)
+            self._listeners.tell(claim.message.attributes)
 
     def _note_failure(self, subscription: Subscription, claim: Claim, error: Exception) -> None:
         explained = isinstance(error, LakeheadError)
@@ -299,10 +299,6 @@ class Notifier:
             raise TransientError(f"no answer within {subscription.timeout_seconds:g} s")
         if outcome[0] is not None:
             raise outcome[0]
-
-    def _announce(self, attributes: Mapping[str, str]) -> None:
-        for listener in tuple(self._listeners):
-            listener(attributes)
 
     def _tell(self) -> None:
         with self._changed:

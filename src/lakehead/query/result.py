@@ -103,7 +103,7 @@ class Answer:
             cursor.execute(f"SELECT {', '.join(self._selected())} FROM {self._table} LIMIT {self._count}")
             stamps = [i for i, kind in enumerate(self._kinds) if kind.name in ("timestamp", "timestamptz")]
             while batch := cursor.fetchmany(_BATCH):
-                yield from (_in_utc(row, stamps) for row in batch) if stamps else batch
+                yield from (in_utc(row, stamps) for row in batch) if stamps else batch
         finally:
             self.close()
 
@@ -147,6 +147,15 @@ class Listed:
             session.execute(f"COPY (SELECT {selected}) TO {text_sql(str(path))} {_PARQUET}", columns)
 
 
+def in_utc(row: Row, stamps: list[int]) -> Row:
+    """A row whose instants, the columns at `stamps`, say that they are in UTC: DuckDB tells them without a zone."""
+    values = list(row)
+    for index in stamps:
+        if isinstance(values[index], datetime):
+            values[index] = values[index].replace(tzinfo=UTC)
+    return tuple(values)
+
+
 def unique_names(names: list[str]) -> list[str]:
     """Names that the columns of a file can have: the second `total` is `total_2`."""
     unique: list[str] = []
@@ -160,11 +169,3 @@ def _clear(connection: DuckDBPyConnection, folder: Path) -> None:
     with suppress(Exception):
         connection.close()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _in_utc(row: Row, stamps: list[int]) -> Row:
-    values = list(row)
-    for index in stamps:
-        if isinstance(values[index], datetime):
-            values[index] = values[index].replace(tzinfo=UTC)
-    return tuple(values)

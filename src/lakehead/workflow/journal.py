@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import sqlite3
 import threading
@@ -11,11 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from lakehead.errors import Busy, ExecutionAlreadyExists, ExecutionNotFound, NotFound, NotRedrivable, UsageError
+from lakehead.listeners import Listeners
+from lakehead.logs import log_context
 from lakehead.model import Json, iso, utc_now
 from lakehead.workflow import outbox, queries
 from lakehead.workflow.database import Database
@@ -27,7 +27,6 @@ from lakehead.workflow.types import Event, ExecutionInfo, StopRequested, TaskFai
 
 __all__ = ["Change", "Execution", "ExecutionFilter", "Journal", "Start"]
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
@@ -79,8 +78,7 @@ class Journal:
         self.database = Database(path)
         self.clock = clock
         self.definitions = Definitions()
-        self._listeners: list[Callable[[Change], None]] = []
-        self._wakers: list[Callable[[], None]] = []
+        self._listeners, self._wakers = Listeners[Change](), Listeners[[]]()
         self._ended = threading.Condition()
 
     def close(self) -> None:
@@ -353,13 +351,11 @@ class Journal:
 
         It is called by the thread that made the change; what it raises is logged.
         """
-        self._listeners.append(listener)
-        return partial(self._listeners.remove, listener)
+        return self._listeners.add(listener)
 
     def on_work(self, waker: Callable[[], None]) -> Callable[[], None]:
         """Call `waker` when this process gave workers something to do. Returns how to end that."""
-        self._wakers.append(waker)
-        return partial(self._wakers.remove, waker)
+        return self._wakers.add(waker)
 
     def transact(self, work: Callable[[Steps], T]) -> T:
         """Run `work` in a transaction, then tell the listeners what it changed. For workers."""
@@ -374,8 +370,7 @@ class Journal:
 
     def _write(self, work: Callable[[Steps], T]) -> T:
         result = self.transact(work)
-        for wake in tuple(self._wakers):
-            wake()
+        self._wakers.tell()
         return result
 
     def _tell(self, changes: list[Change]) -> None:
@@ -383,11 +378,8 @@ class Journal:
             with self._ended:
                 self._ended.notify_all()
         for change in changes:
-            for listener in tuple(self._listeners):
-                try:
-                    listener(change)
-                except Exception:
-                    log.exception("a listener failed", extra={"execution": change.name})
+            with log_context(execution=change.name):
+                self._listeners.tell(change)
 
     @staticmethod
     def _found(connection: sqlite3.Connection, name: str) -> Execution:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from starlette.responses import Response, StreamingResponse
@@ -13,7 +12,6 @@ from starlette.responses import Response, StreamingResponse
 from lakehead.console.api.endpoint import Endpoint
 from lakehead.console.api.inputs import Limit, Offset, QueryRequest, Text
 from lakehead.console.context import Console
-from lakehead.errors import NotFound
 from lakehead.results import ChartData, NamedQuery, QueryPage, QueryState
 
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
@@ -90,19 +88,9 @@ def query_csv(console: Console, *, query: Text) -> Response:
 
 def query_parquet(console: Console, *, query: Text) -> Response:
     """An answer as a Parquet file."""
-    path = console.desk.parquet(query)
-    stream = _opened(path, query)
+    stream = console.desk.parquet(query)
     headers = {**_attachment(query, "parquet"), "Content-Length": str(os.fstat(stream.fileno()).st_size)}
     return StreamingResponse(_chunks(stream), media_type=PARQUET, headers=headers)
-
-
-def _opened(path: Path, query: str) -> BinaryIO:
-    """The file, which can be read to its end also when it is removed meanwhile."""
-    try:
-        return path.open("rb")
-    except FileNotFoundError as error:
-        hint = "Run the query again."
-        raise NotFound("the answer was removed to make room for newer ones", hint=hint, query=query) from error
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:

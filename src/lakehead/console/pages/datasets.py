@@ -16,6 +16,7 @@ from lakehead.console.rendering import page
 from lakehead.errors import TableNotFound
 from lakehead.inspection.tables import table_columns
 from lakehead.lake import Lake
+from lakehead.query.bound import name_sql, text_sql
 from lakehead.results import DatasetDetail
 
 TABS = ("contract", "partitions", "sample", "crawls", "document")
@@ -94,6 +95,6 @@ def _cell(value: Any) -> str | None:
 
 def partition_sql(table: str, values: Mapping[str, str]) -> str:
     """SQL that shows a partition's rows."""
-    conditions = [f"\"{name}\" = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in values.items()]
+    conditions = [f"{name_sql(name)} = {text_sql(value)}" for name, value in values.items()]
     where = f"\nWHERE {' AND '.join(conditions)}" if conditions else ""
-    return f'SELECT *\nFROM "{table}"{where}\nLIMIT 100'
+    return f"SELECT *\nFROM {name_sql(table)}{where}\nLIMIT 100"

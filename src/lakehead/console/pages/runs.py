@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -94,7 +95,8 @@ def run(request: Request) -> Response:
         if not text(request, "new"):
             raise
         return page(request, "run_waiting.html", here="runs", name=name)
-    summary, graph = run_summary(execution), lake.run_graph(name)
+    summary = run_summary(execution)
+    graph, timeline = lake.run_course(name)
     return page(
         request,
         "run.html",
@@ -105,7 +107,7 @@ def run(request: Request) -> Response:
         run=summary,
         graph=graph_json(graph),
         told=graph_told(graph),
-        timeline=bars(lake.run_timeline(name), summary.started, summary.ended or utc_now()),
+        timeline=bars(timeline, summary.started, summary.ended or utc_now()),
         tab=tab,
         **_of_tab(request, lake, summary, tab),
     )
@@ -118,8 +120,8 @@ def _of_tab(request: Request, lake: Lake, run: RunSummary, tab: str) -> dict[str
         shown = [_event(event, run.started) for event in found[:EVENTS]]
         return {"events": shown, "events_after": after, "events_next": shown[-1].id if len(found) > EVENTS else 0}
     if tab == "logs" and request.headers.get("hx-request"):
-        lines = [_line(line) for line in lake.run_logs(run.name)]
-        return {"logs": lines[-LOG_LINES:], "logs_cut": len(lines) > LOG_LINES}
+        newest = list(deque(lake.run_logs(run.name), maxlen=LOG_LINES + 1))
+        return {"logs": [_line(line) for line in newest[-LOG_LINES:]], "logs_cut": len(newest) > LOG_LINES}
     if tab == "rows":
         return {"loaded": _loaded(lake, run)}
     return {}
