@@ -34,6 +34,7 @@ from lakehead.results import (
     Landed,
     QuarantineReplay,
     RunSummary,
+    Undelivered,
     VerifyFinding,
     VerifyReport,
 )
@@ -311,10 +312,12 @@ class Lake(LakeReader):
         names = [execution_name(one.dataset, one.event.object, one.replay) for one in pending]
         return [*dict.fromkeys([*self.events.started(), *names])], skipped
 
-    def retry_notifications(self) -> int:
-        """Send now what is still to be delivered, and what was given up. Returns how many deliveries are left."""
+    def retry_notifications(self) -> Undelivered:
+        """Send now what is still to be delivered, and what was given up. Returns what is left of it."""
         self.notifier.retry()
-        return self.notifier.flush(FLUSH_SECONDS)
+        self.notifier.flush(FLUSH_SECONDS)
+        left = self.notifier.counts()
+        return Undelivered(left["pending"], left["dead"])
 
     def crawl(self, name: str | None = None, *, full: bool = False) -> list[CrawlSummary]:
         """Run one crawler, or all; a full crawl lists everything instead of what was noted as new."""

@@ -49,6 +49,7 @@ from lakehead.results import (
     RunSummary,
     TableDetail,
     TableSummary,
+    Undelivered,
     VerifyFinding,
     VerifyReport,
 )
@@ -366,7 +367,7 @@ class AwsLake:
         del limit
         self._refuse("SNS tells people, and keeps no list of what it told", "runs ls")
 
-    def retry_notifications(self) -> int:
+    def retry_notifications(self) -> Undelivered:
         """Refused: SNS retries by itself."""
         self._refuse("SNS delivers again by itself", "runs ls")
 
