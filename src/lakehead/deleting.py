@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lakehead.catalog import Catalog
@@ -11,7 +11,7 @@ from lakehead.contract import Contract
 from lakehead.errors import Busy, CorruptRecord, NotFound, ObjectNotFound
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import read_commit, scan_commits
-from lakehead.etl.deletion import Deletion, Eraser, Request, skipped_for
+from lakehead.etl.deletion import Deletion, Eraser, Forget, Request, skipped_for
 from lakehead.events import EventStore
 from lakehead.landing import datasets_named
 from lakehead.model import Zone, object_id
@@ -108,12 +108,11 @@ class Forgetting:
     ) -> None:
         self.config, self.events, self.journal, self.alone = config, events, journal, alone
         self.catalog, self.notifier = catalog, notifier
-        self.datasets: set[str] = set()
 
     def forget(self, deletion: Deletion) -> None:
         """Forget one object: its events, its executions with their histories and notifications, copies of its files.
 
-        Tables are noted to be crawled; `datasets` tells which. Raises Busy where an execution of it does not end.
+        Tables are noted to be crawled. Raises Busy where an execution of it does not end.
         """
         key, bucket = deletion.landed_key, self.config.raw_bucket
         self.events.forget(bucket, key, deletion.sequencer)
@@ -124,7 +123,6 @@ class Forgetting:
         _drop_copies(self.config.state_dir / "cache", bucket, deletion)
         zones = (Zone.RAW, Zone.PROCESSED)
         self.catalog.note_all_changed([(deletion.dataset, zone, key) for zone in zones])
-        self.datasets.add(deletion.dataset)
 
     def _executions(self, key: str) -> set[str]:
         names: list[str] = []
@@ -157,7 +155,7 @@ def delete(
     by: str,
     reason: str,
     keep_key: bool,
-    forget: Callable[[Deletion], None],
+    forget: Forget,
 ) -> list[Deleted]:
     """Delete objects for good and tell what was recorded of it."""
     requests = [
@@ -175,14 +173,14 @@ def delete(
 
 
 def left_behind(
-    config: LakeConfig, contracts: Mapping[str, Contract], store: ObjectStore, chosen: Iterable[Deletable]
+    config: LakeConfig, contracts: Mapping[str, Contract], store: ObjectStore, deletions: Iterable[Deletion]
 ) -> list[tuple[str, str]]:
     """The dataset and key of objects whose rows were those of a deleted one, because they have the same bytes."""
     return [
         (one.dataset, key)
-        for one in chosen
+        for one in deletions
         if contracts[one.dataset].on_duplicate_content == "skip"
-        for key in skipped_for(store, config.processed_bucket, one.dataset, one.key)
+        for key in skipped_for(store, config.processed_bucket, one.dataset, one.landed_key)
     ]
 
 

@@ -34,6 +34,7 @@ from lakehead.results import (
     Landed,
     QuarantineReplay,
     RunSummary,
+    Undelivered,
     VerifyFinding,
     VerifyReport,
 )
@@ -311,10 +312,12 @@ class Lake(LakeReader):
         names = [execution_name(one.dataset, one.event.object, one.replay) for one in pending]
         return [*dict.fromkeys([*self.events.started(), *names])], skipped
 
-    def retry_notifications(self) -> int:
-        """Send now what is still to be delivered, and what was given up. Returns how many deliveries are left."""
+    def retry_notifications(self) -> Undelivered:
+        """Send now what is still to be delivered, and what was given up. Returns what is left of it."""
         self.notifier.retry()
-        return self.notifier.flush(FLUSH_SECONDS)
+        self.notifier.flush(FLUSH_SECONDS)
+        left = self.notifier.counts()
+        return Undelivered(left["pending"], left["dead"])
 
     def crawl(self, name: str | None = None, *, full: bool = False) -> list[CrawlSummary]:
         """Run one crawler, or all; a full crawl lists everything instead of what was noted as new."""
@@ -336,25 +339,20 @@ class Lake(LakeReader):
         """Delete landed objects for good, with every row that came from them. Returns the records that are kept of it.
 
         Safe to repeat, and beside a process that works for the lake. Objects whose rows were left to a deleted one are
-        loaded now. Raises Busy where an execution of an object does not end.
+        loaded now. Raises Busy where an execution of an object does not end, and StorageUnavailable where the tables
+        cannot be crawled; then the deletion is unfinished, and is finished by saying it again.
         """
-        with self._forgetting() as forgetting:
-            done = deleting.delete(
-                self.config,
-                self.store,
-                self.events,
-                chosen,
-                by=by,
-                reason=reason,
-                keep_key=keep_key,
-                forget=forgetting.forget,
-            )
-        self._load_again(deleting.left_behind(self.config, self.contracts, self.store, chosen))
-        return done
 
-    @contextmanager
-    def _forgetting(self) -> Iterator[deleting.Forgetting]:
-        """How this lake forgets objects; afterwards its tables are crawled."""
+        def forget(deletions: Sequence[Deletion]) -> None:
+            self._forget(deletions)
+            self._load_again(deleting.left_behind(self.config, self.contracts, self.store, deletions))
+
+        return deleting.delete(
+            self.config, self.store, self.events, chosen, by=by, reason=reason, keep_key=keep_key, forget=forget
+        )
+
+    def _forget(self, deletions: Sequence[Deletion]) -> None:
+        """Have the lake forget deleted objects, and its tables their rows."""
         with ExitStack() as stack:
             try:
                 stack.enter_context(worker_lock(self.config.state_dir))
@@ -364,12 +362,11 @@ class Lake(LakeReader):
             rooms = (self.events, self.journal, self.catalog, self.notifier)
             forgetting = deleting.Forgetting(self.config, *rooms, alone=alone)
             self.catalog.overwrite_deleted()
-            yield forgetting
-            crawlers = self._crawlers()
-            for dataset, zone in itertools.product(sorted(self.contracts), Zone):
-                # A process that was killed before its crawl has left its notes behind.
-                if dataset in forgetting.datasets or self.catalog.pending(dataset, zone):
-                    crawlers.run(crawler_name(self.config.environment, dataset, zone))
+            for deletion in deletions:
+                forgetting.forget(deletion)
+            touched = itertools.product(sorted({one.dataset for one in deletions}), Zone)
+            names = [crawler_name(self.config.environment, *one) for one in touched]
+            self._crawlers().catch_up(*names, hint="Say it again, or: lakehead verify --repair")
             self.catalog.forget_schemas()
 
     def _load_again(
@@ -407,10 +404,6 @@ class Lake(LakeReader):
         return proof.verified(report, stale, after)
 
     def _verify(self, repair: bool, full: bool, progress: Callable[[str], None] | None) -> Verification:
-        def forget(deletion: Deletion) -> None:
-            with self._forgetting() as forgetting:
-                forgetting.forget(deletion)
-
         return verify(
             contracts=self.contracts,
             raw=self.store,
@@ -420,7 +413,7 @@ class Lake(LakeReader):
             repair=repair,
             full=full,
             proofs=self.config.proofs_file,
-            forget=forget,
+            forget=self._forget,
             lost=self._lost,
             progress=progress or (lambda _: None),
         )

@@ -444,12 +444,20 @@ class DoctorCheck:
 
 @dataclass(frozen=True, slots=True)
 class NotificationDelivery:
-    """One subscription's share of a notification. `status`: pending, delivered or failed."""
+    """One subscription's share of a notification. `status`: pending, sent or dead."""
 
     subscription: str
     status: str
     attempts: int = 0
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """How many deliveries are left after a retry: `pending` ones are tried again, `given_up` ones only when asked."""
+
+    pending: int
+    given_up: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from support.lakedir import LakeDir, rows
 
-from lakehead.catalog import Catalog
+from lakehead.catalog import Catalog, Crawlers
 from lakehead.deleting import Forgetting
-from lakehead.errors import NotFound
+from lakehead.errors import NotFound, StorageUnavailable
+from lakehead.etl.deletion import Eraser
 from lakehead.events import EventStore
 from lakehead.lake import Lake
-from lakehead.model import ObjectCreated
+from lakehead.model import ObjectCreated, Zone
 from lakehead.notify import Notifier
 from lakehead.workflow.journal import Journal
 
@@ -135,10 +136,11 @@ STEPS: dict[str, tuple[type[Any], str]] = {
     "tables": (Catalog, "note_all_changed"),
     "all of them": (Forgetting, "forget"),
     "crawl": (Lake, "_crawlers"),
+    "the last record": (Eraser, "_finish"),
 }
 
 
-@pytest.mark.parametrize("end", ["command", "repair"])
+@pytest.mark.parametrize("end", ["command", "prefix", "repair"])
 @pytest.mark.parametrize("step", STEPS)
 def test_stopped_before_any_step_of_forgetting(
     where: LakeDir, monkeypatch: pytest.MonkeyPatch, step: str, end: str
@@ -153,18 +155,77 @@ def test_stopped_before_any_step_of_forgetting(
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(*STEPS[step], stopped)
             lake.delete(chosen, by="me", keep_key=False)
-        if step != "crawl":
-            assert "unfinished_deletion" in {one.kind for one in lake.verify().findings}
+        assert "unfinished_deletion" in {one.kind for one in lake.verify().findings}
     with where.open() as lake:
         if end == "command":
             lake.delete(lake.deletable([key]), by="me", keep_key=False)
+        elif end == "prefix":
+            lake.delete(lake.deletable(prefix=key[:-8]), by="me", keep_key=False)
         else:
             assert lake.verify(repair=True).ok
-        lake.crawl()
         assert rows(lake, ALL) == LEFT
+        assert [lake.catalog.table(f"{name}_orders").rows for name in ("processed", "quarantine")] == [1, 0]
+        assert key not in [file.key for file in lake.catalog.files("raw_orders")]
         assert lake.verify().ok
     left = [path for path in holding(where.root, "canary-smith") if "/logs/" not in path]
     assert left == []
+
+
+def test_a_deletion_whose_crawl_fails_is_unfinished_and_says_so(
+    where: LakeDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = PREFIX + "canary-smith.csv"
+
+    def fail(*_: object) -> None:
+        raise StorageUnavailable("the disk is full")
+
+    with where.open() as lake:
+        with monkeypatch.context() as patch:
+            patch.setattr(Crawlers, "_look_and_apply", fail)
+            with pytest.raises(StorageUnavailable, match=r"disk is full.* Say it again"):
+                lake.delete(lake.deletable([key]), by="me")
+        assert lake.catalog.table("processed_orders").rows == 2
+        assert len(lake.delete(lake.deletable(prefix=PREFIX + "canary-s"), by="me")) == 1
+        assert lake.catalog.table("processed_orders").rows == 1
+        assert lake.verify().ok
+
+
+def test_a_deletion_waits_for_no_crawler_of_another_dataset(where: LakeDir) -> None:
+    """Beside a busy lake there is always one that crawls, and notes that no crawl has applied yet."""
+    orders = where.root / "contracts/sales/orders.odcs.yaml"
+    returns = orders.with_name("returns.odcs.yaml")
+    returns.write_text(
+        orders.read_text().replace("- name: orders", "- name: returns").replace("sales-orders", "sales-returns")
+    )
+    with where.open() as lake:
+        lake.catalog.note_all_changed([("sales/returns", Zone.RAW, "sales/returns/ingest_date=2025-01-01/a.csv")])
+        before = len(lake.catalog.crawls())
+        lake.delete(lake.deletable([PREFIX + "canary-smith.csv"]), by="me")
+        crawled = {crawl.table for crawl in lake.catalog.crawls()[: len(lake.catalog.crawls()) - before]}
+        assert crawled == {"raw_orders", "processed_orders"}
+
+
+def test_a_deletion_that_was_stopped_before_the_rows_left_to_it_were_loaded(
+    lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake_dir("sales")
+    contract = where.root / "contracts/sales/orders.odcs.yaml"
+    added = "customProperties:\n  - {property: onDuplicateContent, value: skip}\n"
+    contract.write_text(contract.read_text().replace("customProperties:\n", added))
+    with where.open() as lake:
+        for name in ("a.csv", "b.csv"):
+            where.land_text(name, KEPT)
+            lake.ingest()
+
+        def stopped(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Lake, "_load_again", stopped)
+            lake.delete(lake.deletable(prefix=PREFIX + "a"), by="me", keep_key=False)
+        lake.delete(lake.deletable(prefix=PREFIX + "a"), by="me", keep_key=False)
+        assert rows(lake, ALL) == LEFT
+        assert lake.verify().ok
 
 
 def test_the_command_asks_tells_and_may_be_said_again(where: LakeDir) -> None:

@@ -20,7 +20,8 @@ from lakehead.catalog import Crawlers
 from lakehead.errors import StorageUnavailable
 from lakehead.events import EventStore
 from lakehead.lake import Lake
-from lakehead.model import ObjectCreated, ObjectVersion, iso, utc_now
+from lakehead.model import ObjectCreated, ObjectVersion, Zone, iso, utc_now
+from lakehead.services import Services
 from lakehead.workflow.journal import Journal
 
 LakeMaker = Callable[[str], LakeDir]
@@ -243,4 +244,55 @@ def test_a_file_that_could_not_be_loaded_may_land_again(lake_dir: LakeMaker) -> 
         where.land_text("a.csv", FILE)
         assert lake.ingest(timeout=WAIT).succeeded == 1
         assert rows(lake, COUNT) == [(2,)]
+        assert lake.ingest(timeout=WAIT).found == 0
+
+
+def test_a_file_whose_rows_were_not_crawled_may_land_again(
+    lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", FILE)
+    look = Crawlers._look_and_apply
+
+    def processed(_: Crawlers, run: Any, *__: object) -> bool:
+        return bool(run.target.zone is Zone.PROCESSED)
+
+    with where.open() as lake:
+        with monkeypatch.context() as patch:
+            patch.setattr(Crawlers, "_look_and_apply", fails_once(look, when=processed))
+            assert lake.ingest(timeout=WAIT).failed == 1
+        where.land_text("a.csv", FILE)
+        assert lake.ingest(timeout=WAIT).succeeded == 1
+        assert rows(lake, COUNT) == [(2,)]
+        assert [one.outcome for one in lake.notifications()] == ["success", "failure"]
+        where.land_text("a.csv", FILE)
+        assert lake.ingest(timeout=WAIT).found == 0, "now it is loaded"
+
+
+def test_a_file_that_lands_again_while_its_load_fails_is_loaded(
+    lake_dir: LakeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake_dir("sales")
+    landed = where.land_text("a.csv", FILE)
+    load, met = Services.start_job_runs, threading.Event()
+
+    def in_the_gap(services: Services, requests: Any) -> Any:
+        """The job comes between `rm` and `cp`, and the copy is seen before the job's failure is."""
+        if met.is_set():
+            return load(services, requests)
+        met.set()
+        landed.unlink()
+        answers = load(services, requests)
+        where.land_text("a.csv", FILE)
+        with where.open() as watcher:
+            watcher._discover()
+        return answers
+
+    monkeypatch.setattr(Services, "start_job_runs", in_the_gap)
+    monkeypatch.setattr("lakehead.events.zone.TICK_NS", 0)  # as if the copy had been seen a while later
+    with where.open() as lake:
+        assert lake.ingest(timeout=WAIT).failed == 1
+        lake.ingest(timeout=WAIT)
+        assert rows(lake, COUNT) == [(2,)]
+        assert [one.outcome for one in lake.notifications()] == ["success", "failure"]
         assert lake.ingest(timeout=WAIT).found == 0

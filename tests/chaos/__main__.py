@@ -32,7 +32,8 @@ OUT = ROOT / "build/chaos"
 RETAIL = ROOT.parent / "shared/data/uci-online-retail"
 BURST_KILLS = 500
 
-KILLS = {"first": 2, "rewrite": 1, "replay": 5, "put": 1, "up": 5, "recovery": 5, "delete": 1, "repair": 5}
+KILLS = {"first": 2, "rewrite": 1, "replay": 5, "put": 1, "up": 5, "recovery": 5, "repair": 5}
+KILLS |= {"delete": 1, "delete-prefix": 5}
 ERRORS = {"EIO": 13, "ENOSPC": 11, "EMFILE": 2, "EROFS": 2}
 LASTING = {"EIO": 61, "ENOSPC": 53, "EMFILE": 7, "EROFS": 7}
 POWER = {"first": 13, "rewrite": 9}
@@ -119,7 +120,7 @@ def plan(wanted: Sequence[str]) -> Iterator[tuple[str, Job]]:
                 yield f"kill -9, {name}", partial(swept, name=name, kind="kill", start=start, step=2 * step)
     if "errors" in wanted:
         for kind in TROUBLES:
-            for name in ("first", "rewrite"):
+            for name in ("first", "rewrite", "delete"):
                 yield f"{kind} once", partial(swept, name=name, kind=kind, start=1, step=ERRORS[kind])
             yield (
                 f"{kind} from then on",

@@ -65,13 +65,15 @@ class Zygote:
 
     def __init__(self, prefix: tuple[str, ...] = (), variables: Mapping[str, str] | None = None) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("LAKEHEAD_", "AWS_"))}
+        # What the tests import, the process that they start imports too.
+        folders = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "chaos.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=TESTS,
-            env={**clean, "PYTHONPATH": str(TESTS), **(variables or {})},
+            env={**clean, "PYTHONPATH": folders, **(variables or {})},
         )
         self.refusal: str = self._read()["refusal"]
 

@@ -165,6 +165,7 @@ def _done(ended: Ended) -> None:
 
 
 DELETE: Command = ("delete", key("b.csv"), "--yes", "--by", "a test")
+DELETE_PREFIX: Command = ("delete", "--prefix", key("b"), "--yes", "--by", "a test")
 KEPT = {name: data for name, data in FIRST.items() if name != key("b.csv")}
 BOTH = {**FIRST, **SECOND}
 PUT: Command = ("put", "--ingest-date", "2025-01-05", "{root}/incoming/a.csv", "{root}/incoming/d.csv")
@@ -180,6 +181,7 @@ SCENES = {
         Scene("up", landed_second, BOTH, FIRST, ("chaos.people:up_until_idle",)),
         Scene("recovery", landed_second, BOTH, FIRST, prepare=_crashed),
         Scene("delete", loaded_first, KEPT, FIRST, DELETE, (DELETE, INGEST)),
+        Scene("delete-prefix", loaded_first, KEPT, FIRST, DELETE_PREFIX, (DELETE_PREFIX, INGEST)),
         Scene("repair", _damaged, FIRST, FIRST, REPAIR, (REPAIR, INGEST), readable=False),
     )
 }

@@ -41,7 +41,7 @@ def cases(zygote: Zygote, *, ground: Path, name: str, kind: str, step: int, leng
     return list(sweep(bench, kind, start=1 + step // 2, step=step, length=length))
 
 
-@pytest.mark.parametrize("name", ["first", "rewrite"])
+@pytest.mark.parametrize("name", ["first", "rewrite", "delete"])
 def test_a_call_that_fails_once_loses_nothing(zygotes: list[Zygote], ground: Path, name: str) -> None:
     works = [partial(cases, ground=ground, name=name, kind=kind, step=STEPS[kind], length=1) for kind in TROUBLES]
     outcomes = side_by_side(zygotes, works)

@@ -19,6 +19,7 @@ STEPS = {
     "up": 337,
     "recovery": 157,
     "delete": 41,
+    "delete-prefix": 43,
     "repair": 223,
 }
 """How many system calls lie between two kills. Primes, so that the points fall on different ones."""

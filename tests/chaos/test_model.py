@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -201,7 +203,7 @@ def test_processed_is_a_function_of_raw_at_length(zygote: Zygote) -> None:
 
 
 def test_the_model_notices(zygote: Zygote) -> None:
-    """Control: a lake that holds another version than the raw zone is told."""
+    """Control: a lake that holds another version than the raw zone is told, and rows that nobody was told of."""
     machine = LakeMachine.__new__(LakeMachine)
     LakeMachine.zygote = zygote
     LakeMachine.__init__(machine)
@@ -209,6 +211,11 @@ def test_the_model_notices(zygote: Zygote) -> None:
         machine.put("a.csv", list(ROWS[:2]))
         machine.ingest()
         machine.processed_is_a_function_of_raw()
+        with closing(sqlite3.connect(machine.root / truth.STATE / "notify.db")) as notify, notify:
+            notify.execute("DELETE FROM deliveries")
+            notify.execute("DELETE FROM notifications")
+        with pytest.raises(AssertionError, match="told"):
+            machine.processed_is_a_function_of_raw()
         machine.model.raw[key("a.csv")] = text(1000, ROWS[0])
         machine.model.loaded()
         with pytest.raises(AssertionError, match="may not be"):

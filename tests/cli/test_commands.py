@@ -274,7 +274,10 @@ def test_notifications(lake: StandIn, call: Call) -> None:
     lake.answers["notifications"] = [
         results.NotificationSummary("m1", AT, "success", "new rows", "text", "run-1", (delivery,))
     ]
-    lake.answers["retry_notifications"] = 2
     assert "mail failed" in call("notifications", "ls")[1]
     assert json.loads(call("notifications", "ls", "-o", "json")[1])[0]["deliveries"][0]["error"] == "refused"
+    lake.answers["retry_notifications"] = results.Undelivered(2, 0)
     assert call("notifications", "retry") == (0, "", "2 still to be delivered.\n")
+    lake.answers["retry_notifications"] = results.Undelivered(2, 1)
+    code, _, err = call("notifications", "retry")
+    assert code == 1 and err.startswith("2 still to be delivered.\n1 given up.")

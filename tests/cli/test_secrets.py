@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +18,6 @@ from lakehead.examples import write_example
 CANARY = "c4n4ry-zeisig"
 SECRET = f"{CANARY}/with+odd%20letters"
 BROKEN = "no,header,that,fits\n1,2,3,4\n"
-
-
-@pytest.fixture
-def refusing() -> Iterator[str]:
-    """The address of a web server that refuses what it is sent, and says so with all that it was sent."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(int(self.path.partition("status=")[2][:3] or 500))
-            self.send_header("Location", self.path)
-            self.end_headers()
-            self.wfile.write(f"you sent {self.path} {self.headers}".encode())
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def run(root: Path, *words: str, **environment: str) -> str:

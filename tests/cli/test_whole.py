@@ -230,3 +230,25 @@ def test_a_second_up_is_told_that_one_runs(sales: Path) -> None:
         code, out, err = within(sales, "up")
         assert (code, out) == (75, "") and "Error: " in err
         assert within(sales, "runs", "ls")[0] == 0, "reading goes on meanwhile"
+
+
+def test_a_retry_of_notifications_says_what_is_given_up_again(sales: Path, refusing: str) -> None:
+    settings = (sales / "lakehead.toml").read_text()
+
+    def subscribe(name: str, url: str) -> None:
+        told = f'\n[[notify]]\nname = "{name}"\nurl = "{url}"\n' if name else ""
+        (sales / "lakehead.toml").write_text(settings + told)
+
+    subscribe("hook", f"http://{refusing}/?status=401")
+    assert within(sales, "ingest", str(sales / "samples/orders-2025-01-01.csv"))[0] == 0
+    given_up = "1 given up. Why: lakehead notifications ls --output json\n"
+    assert within(sales, "notifications", "retry") == (1, "", given_up)
+    ((delivery,),) = [one["deliveries"] for one in answer(sales, "notifications", "ls")]
+    assert delivery["status"] == "dead" and "refuses" in delivery["error"]
+    subscribe("hook", f"http://{refusing}/?status=500")
+    assert within(sales, "notifications", "retry") == (0, "", "1 still to be delivered.\n")
+    subscribe("", "")  # nobody is owed anything any more
+    assert within(sales, "notifications", "retry") == (0, "", "Everything is delivered.\n")
+    subscribe("hook", "console:")
+    assert within(sales, "notifications", "retry") == (0, "", "Everything is delivered.\n")
+    assert answer(sales, "notifications", "ls")[0]["deliveries"][0]["status"] == "sent"

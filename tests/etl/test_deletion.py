@@ -45,7 +45,7 @@ def eraser(scene: JobScene, store: Any = None) -> Eraser:
 def delete(scene: JobScene, *keys: str, store: Any = None, **more: Any) -> list[Deletion]:
     forgotten: list[str] = []
     requests = [Request(DATASET, key, "tester", "asked to", **more) for key in keys]
-    done = eraser(scene, store).delete(requests, lambda one: forgotten.append(one.landed_key))
+    done = eraser(scene, store).delete(requests, lambda gone: forgotten.extend(one.landed_key for one in gone))
     assert forgotten == [key for key in keys for one in done if one.object_id == ObjectVersion("", key).id][: len(done)]
     return done
 

@@ -14,6 +14,7 @@ import pytest
 from support.jobs import DATASET, HEADER, A, B, ChangeWatch, JobScene, SmallEngine, rows_of, text
 
 from lakehead.errors import (
+    Busy,
     CommitConflict,
     CorruptRecord,
     CountMismatch,
@@ -109,6 +110,17 @@ def test_an_object_that_changes_while_it_is_read_is_not_committed(local: JobScen
     with pytest.raises(ObjectChanged):
         local.run(local.land("x.csv", A), engine=SmallEngine(after=path.unlink))
     assert local.keys() == []
+
+
+def test_an_object_that_is_only_touched_while_it_is_read_is_tried_again(local: JobScene) -> None:
+    """It may have held other bytes for a moment; but no event tells of it, so nobody else would load it."""
+    version = local.land("x.csv", A)
+    path = local.store.local_path("raw", version.key)
+    assert path is not None
+    with pytest.raises(Busy):
+        local.run(version, engine=SmallEngine(after=lambda: path.chmod(0o600)))
+    assert local.keys() == []
+    assert local.run(version).outcome == "committed"
 
 
 def test_a_remote_object_is_copied_once_so_a_change_meanwhile_is_of_no_matter(scene: JobScene) -> None:

@@ -105,6 +105,32 @@ def test_deleted_objects_are_noted_and_nothing_is_removed(zone: Any, later: None
     assert not zone.events.seen_between("raw", "", None, "")["sales/orders/a.csv"].gone
 
 
+def test_a_failed_file_is_loaded_again_when_it_lands_again_and_not_when_it_is_touched_otherwise(
+    zone: Any, later: None
+) -> None:
+    path = zone.folder / "a.csv"
+    path.write_bytes(b"1")
+
+    def failed() -> None:
+        (one,) = zone.events.pending()
+        zone.events.mark_started(one.number, f"run-{one.number}")
+        zone.events.mark_finished(f"run-{one.number}", "FAILED")
+
+    zone.reconcile()
+    failed()
+    path.chmod(0o600)
+    (zone.root / "backup.csv").hardlink_to(path)
+    assert zone.reconcile().recorded == []
+    aside = zone.folder / ".a.csv"
+    aside.write_bytes(b"1")
+    aside.rename(path)
+    assert len(zone.reconcile().recorded) == 1
+    failed()
+    path.write_bytes(b"1")  # over itself
+    assert len(zone.reconcile().recorded) == 1
+    assert zone.reconcile().recorded == []
+
+
 def test_what_landed_behind_the_listings_back_is_not_gone(zone: Any, later: None) -> None:
     zone.put("b.csv", b"1")
 

@@ -335,6 +335,24 @@ def test_what_is_owed_to_a_removed_subscription_is_given_up(make_notifier: Make)
     assert (delivery.state, delivery.last_error) == ("dead", "the subscription is no longer configured")
 
 
+def test_a_retry_is_of_what_is_owed_to_subscriptions_that_are_configured(make_notifier: Make) -> None:
+    def refused() -> Recording:
+        return Recording(*[NotificationError("no")] * 2)
+
+    old, new = Subscription("old", "x:"), Subscription("new", "x:")
+    before = make_notifier(old, new, open=lambda _: refused())
+    publish(before)
+    before.deliver_due()
+    publish(before, token="t2")  # not attempted
+    notifier = make_notifier(new, open=lambda _: refused())
+    assert notifier.retry() == 1
+    assert notifier.counts() == {"pending": 2, "sent": 0, "dead": 0}
+    with pytest.raises(NotFound, match="configured"):
+        notifier.retry(notifier.feed()[-1].deliveries[0].number)
+    assert notifier.flush(WAIT) == 0
+    assert notifier.counts() == {"pending": 0, "sent": 0, "dead": 2}
+
+
 def test_the_console_channel_needs_nothing(make_notifier: Make) -> None:
     notifier = make_notifier(Subscription("feed", "console:"))
     publish(notifier)

@@ -24,6 +24,7 @@ from lakehead.aws.loglines import run_lines
 from lakehead.config import LakeConfig
 from lakehead.contract import Contract
 from lakehead.errors import NotFound, ObjectNotFound, UsageError
+from lakehead.etl.deletion import Deletion
 from lakehead.etl.verify import STALE_AFTER, Reload, verify
 from lakehead.etl.verify import VerifyReport as Verification
 from lakehead.following import Follower
@@ -48,6 +49,7 @@ from lakehead.results import (
     RunSummary,
     TableDetail,
     TableSummary,
+    Undelivered,
     VerifyFinding,
     VerifyReport,
 )
@@ -272,18 +274,14 @@ class AwsLake:
 
         What Step Functions and CloudWatch keep of its executions stays there until they forget it by themselves.
         """
-        done = deleting.delete(
-            self.config,
-            self.store,
-            None,
-            chosen,
-            by=by,
-            reason=reason,
-            keep_key=keep_key,
-            forget=lambda _: None,
+
+        def forget(deletions: Sequence[Deletion]) -> None:
+            left = deleting.left_behind(self.config, self.contracts, self.store, deletions)
+            self._reloaded([Reload(*one) for one in left])
+
+        return deleting.delete(
+            self.config, self.store, None, chosen, by=by, reason=reason, keep_key=keep_key, forget=forget
         )
-        self._reloaded([Reload(*one) for one in deleting.left_behind(self.config, self.contracts, self.store, chosen)])
-        return done
 
     def verify(
         self, *, repair: bool = False, full: bool = False, progress: Callable[[str], None] | None = None
@@ -367,7 +365,7 @@ class AwsLake:
         del limit
         self._refuse("SNS tells people, and keeps no list of what it told", "runs ls")
 
-    def retry_notifications(self) -> int:
+    def retry_notifications(self) -> Undelivered:
         """Refused: SNS retries by itself."""
         self._refuse("SNS delivers again by itself", "runs ls")
 

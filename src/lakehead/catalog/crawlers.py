@@ -95,16 +95,13 @@ class Crawlers:
             tables = seen.outdated()
         return [name for name, target in self._targets.items() if target.table in tables]
 
-    def catch_up(self) -> None:
-        """Run the crawlers that are `outdated`. Raises StorageUnavailable where one cannot look."""
-        for name in self.outdated():
+    def catch_up(self, *names: str, hint: str = "Try again with: lakehead catalog crawl --full") -> None:
+        """Run these crawlers; those that are `outdated` where none is named. Raises Busy, StorageUnavailable."""
+        for name in names or self.outdated():
             crawl = self.run(name)
             if crawl.status != "SUCCEEDED":
-                raise StorageUnavailable(
-                    f"the catalog cannot be brought up to date: {crawl.error or crawl.status}",
-                    hint="Try again with: lakehead catalog crawl --full",
-                    crawler=name,
-                )
+                message = f"the catalog cannot be brought up to date: {crawl.error or crawl.status}"
+                raise StorageUnavailable(message, hint=hint, crawler=name)
 
     def start(self, name: str, *, full: bool = False) -> None:
         """Begin a crawl and return. Raises CrawlerRunning and CrawlerNotFound."""

@@ -28,6 +28,7 @@ from lakehead.results import (
     RunSummary,
     TableDetail,
     TableSummary,
+    Undelivered,
     VerifyReport,
 )
 
@@ -120,7 +121,7 @@ class AnyLake(Protocol):
 
     def notifications(self, limit: int = 50) -> list[NotificationSummary]: ...
 
-    def retry_notifications(self) -> int: ...
+    def retry_notifications(self) -> Undelivered: ...
 
     def deletable(
         self, keys: Sequence[str] = (), *, prefix: str | None = None, dataset: str | None = None

@@ -7,16 +7,19 @@ The steps for one object, each of which may be repeated:
    tombstone's sequencer comes back, whatever events are still on their way.
 3. Delete the data and quarantine files, the content markers, records that were set aside, and the landed object itself
    with all its versions. Files that no record named, left by a crash, go too.
-4. Have others forget it: events, executions, tables (`forget`).
+4. Have others forget it: events, executions, tables (`forget`, once for all objects).
 5. Put the record of the deletion again, finished and without what it needed to get here.
+
+So whatever remains of a deletion that was cut short is found by its record, also the crawl of a table.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from lakehead.errors import CommitConflict, CorruptRecord, ObjectNotFound, PreconditionFailed
 from lakehead.etl.base import CommitRecord
@@ -63,6 +66,9 @@ class Deletion:
         return layout.deletion_key(self.dataset, self.object_id, self.at.translate(_DIGITS_ONLY))
 
 
+Forget: TypeAlias = Callable[[Sequence[Deletion]], None]
+"""What others do where objects are deleted. It may be called again with the same ones, and raises if it could not."""
+
 _DIGITS_ONLY = {ord(letter): None for letter in "-:."}
 
 
@@ -84,7 +90,7 @@ class Eraser:
     def __init__(self, *, raw: ObjectStore, processed: ObjectStore, raw_bucket: str, bucket: str) -> None:
         self.raw, self.processed, self.raw_bucket, self.bucket = raw, processed, raw_bucket, bucket
 
-    def delete(self, requests: Iterable[Request], forget: Callable[[Deletion], None]) -> list[Deletion]:
+    def delete(self, requests: Iterable[Request], forget: Forget) -> list[Deletion]:
         """Delete objects for good; the finished records. An object that nothing is known of any more gives none."""
         begun = []
         for request in requests:
@@ -93,7 +99,7 @@ class Eraser:
                 begun.append(self._take_away(self._begin(request)))
         return self._end(begun, forget)
 
-    def finish(self, deletions: Iterable[Deletion], forget: Callable[[Deletion], None]) -> list[Deletion]:
+    def finish(self, deletions: Iterable[Deletion], forget: Forget) -> list[Deletion]:
         """Finish deletions that were cut short. What landed under the same key since then stays."""
         return self._end([self._take_away(one) for one in deletions], forget)
 
@@ -214,18 +220,20 @@ class Eraser:
         if marked in ("", deletion.landed_key):
             self.processed.purge(self.bucket, place)
 
-    def _end(self, begun: list[Deletion], forget: Callable[[Deletion], None]) -> list[Deletion]:
+    def _end(self, begun: list[Deletion], forget: Forget) -> list[Deletion]:
         """Steps 3 (what no record named), 4 and 5."""
+        if not begun:
+            return []
         for dataset in sorted({one.dataset for one in begun}):
             self._sweep(dataset, [one for one in begun if one.dataset == dataset])
-        finished = []
-        for deletion in begun:
-            forget(deletion)
-            done = replace(deletion, finished_at=iso(utc_now()), landed_key="", until="", contents=())
-            self._put(done)
-            self.processed.purge(self.bucket, done.place, keep_newest=True)
-            finished.append(done)
-        return finished
+        forget(begun)
+        return [self._finish(one) for one in begun]
+
+    def _finish(self, deletion: Deletion) -> Deletion:
+        done = replace(deletion, finished_at=iso(utc_now()), landed_key="", until="", contents=())
+        self._put(done)
+        self.processed.purge(self.bucket, done.place, keep_newest=True)
+        return done
 
     def _sweep(self, dataset: str, begun: list[Deletion]) -> None:
         """Delete files that bear the objects' names and that no record names: attempts that crashed left them."""

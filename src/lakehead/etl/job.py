@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from lakehead.contract import Contract
-from lakehead.errors import CommitConflict, DuplicateContent, ObjectChanged, ObjectNotFound, PreconditionFailed
+from lakehead.errors import Busy, CommitConflict, DuplicateContent, ObjectChanged, ObjectNotFound, PreconditionFailed
 from lakehead.etl.base import CommitRecord, Engine, EngineResult, JobOutcome, JobRequest
 from lakehead.etl.commit import (
     Candidate,
@@ -254,8 +254,10 @@ class Job:
             info = self.raw.head(read.source.bucket, read.source.key)
         except ObjectNotFound as error:
             raise self._changed(read.source.etag, "no object") from error
-        if info.etag != read.source.etag or info.fingerprint != read.fingerprint:
+        if info.etag != read.source.etag:
             raise self._changed(read.source.etag, info.etag)
+        if info.fingerprint != read.fingerprint:  # for a moment it may have held other bytes
+            raise Busy("the object was written or touched while it was read", hint="Load it again.", **self.where())
 
     def _load(self, read: Read) -> Loaded:
         if self.contract.on_duplicate_content != "load":

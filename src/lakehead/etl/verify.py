@@ -21,7 +21,7 @@ from lakehead.errors import CorruptRecord, ObjectNotFound
 from lakehead.etl.base import CommitRecord
 from lakehead.etl.commit import portions_of, read_stored
 from lakehead.etl.content import still_holds
-from lakehead.etl.deletion import Deletion, Eraser
+from lakehead.etl.deletion import Eraser, Forget
 from lakehead.etl.mending import REPAIR, Mender
 from lakehead.etl.proof import Fault, Prover, misplaced
 from lakehead.etl.proven import CHUNK, Proven, RecordRow, mark
@@ -101,7 +101,7 @@ def verify(
     full: bool = False,
     proofs: Path | None = None,
     stale_after: timedelta = STALE_AFTER,
-    forget: Callable[[Deletion], None] = lambda _: None,
+    forget: Forget = lambda _: None,
     lost: Callable[[Sequence[str]], Collection[str]] = lambda _: (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> VerifyReport:
@@ -162,7 +162,7 @@ class _Scene:
     sample: set[RecordRow] = field(default_factory=set)
     read: int = 0
 
-    def look(self, forget: Callable[[Deletion], None]) -> VerifyReport:
+    def look(self, forget: Forget) -> VerifyReport:
         """Files first, records second: whatever is committed in between then has its files in neither way missing."""
         self._look_at_deletions(forget)
         self._compare_files()
@@ -463,12 +463,13 @@ class _Scene:
         repaired = self.mender.repair and not path.exists()
         self._note(self.findings, Finding(kind, place, detail, fix, repaired=repaired))
 
-    def _look_at_deletions(self, forget: Callable[[Deletion], None]) -> None:
+    def _look_at_deletions(self, forget: Forget) -> None:
         eraser = Eraser(raw=self.raw, processed=self.processed, raw_bucket=self.raw_bucket, bucket=self.bucket)
         for dataset in sorted(self.contracts):
-            for left in list(eraser.unfinished(dataset)):
-                if self.mender.repair:
-                    eraser.finish([left], forget)
+            unfinished = list(eraser.unfinished(dataset))
+            if self.mender.repair:
+                eraser.finish(unfinished, forget)
+            for left in unfinished:
                 detail = f"the deletion that was begun {left.at} was cut short"
                 fix = f"lakehead delete {left.landed_key}, or {REPAIR}"
                 finding = Finding("unfinished_deletion", left.place, detail, fix, repaired=self.mender.repair)

@@ -69,7 +69,7 @@ class _Pass:
 
     def _drop(self, known: Sequence[tuple[str, Seen]]) -> None:
         # Asked once more: what landed behind the listing's back is in the event store, but not in the listing.
-        gone = [key for key, seen in known if not seen.gone and not self._exists(key)]
+        gone = {key: seen for key, seen in known if not seen.gone and not self._exists(key)}
         if gone:
             self.zone.events.mark_gone(self.zone.bucket, gone)
             self.result.gone += len(gone)

@@ -61,6 +61,7 @@ MIGRATIONS = (
             PRIMARY KEY (bucket, object_id)
         ) STRICT, WITHOUT ROWID""",
     ),
+    ("ALTER TABLE objects ADD COLUMN landing TEXT NOT NULL DEFAULT ''",),
 )
 
 
@@ -69,7 +70,8 @@ class RecordedEvent:
     """An event as the store keeps it. `number` counts from 1 in the order of recording.
 
     `state` is pending, started, done, failed, or stale: the key holds a newer version or the same bytes already, so it
-    starts nothing. `replay` is "" for the event itself, "1", "2", ... for its replays.
+    starts nothing, unless the load of the same bytes that was under way when it came fails. `replay` is "" for the
+    event itself, "1", "2", ... for its replays.
     """
 
     number: int

@@ -19,6 +19,7 @@ from lakehead.events.schema import (
     MIGRATIONS,
     PENDING,
     STALE,
+    STARTED,
     STATES,
     Recorded,
     RecordedEvent,
@@ -36,11 +37,15 @@ LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was last seen of a key. `fingerprint` is empty where its bytes have to be read again to be sure."""
+    """What was last seen of a key. `fingerprint` is empty where its bytes have to be read again to be sure.
+
+    `landing` tells when it landed, as a listing does; it is empty where only an event has told of it.
+    """
 
     etag: str
     sequencer: str
     fingerprint: str
+    landing: str
     gone: bool
 
 
@@ -69,8 +74,8 @@ class EventStore:
         """Record delivered events with their datasets, in one transaction.
 
         An event that is older than what is known of its key is recorded as stale: it starts nothing. So is one whose
-        bytes are what the key held last already, unless the load of those failed. Raises UsageError for a sequencer
-        that is no hexadecimal number.
+        bytes are what the key held last already, unless the load of those failed; where it is under way, the event
+        waits as stale for its end. Raises UsageError for a sequencer that is no hexadecimal number.
         """
         with self._database.transaction() as connection:
             recorded = [self._record(connection, event, dataset) for event, dataset in events]
@@ -79,18 +84,18 @@ class EventStore:
     def observe(self, found: Iterable[tuple[ObjectInfo, str]]) -> list[Recorded]:
         """Record objects as they were found in a raw zone, each with its dataset, in one transaction.
 
-        The infos have etags. Bytes that are the last seen of their key make no event, unless their load failed and they
-        landed again since. Otherwise the new version gets a sequencer above every earlier one of its key. Returns the
-        changed ones only.
+        The infos have etags. Bytes that are the last seen of their key start nothing, unless they landed again and
+        their load has failed or is to fail yet. A new version gets a sequencer above every earlier one of its key.
+        Returns those only that wait for an execution now.
         """
         with self._database.transaction() as connection:
             recorded = [self._observe(connection, info, dataset) for info, dataset in found]
-        return self._announce([one for one in recorded if one is not None])
+        return self._announce([one for one in recorded if one])
 
     def _observe(self, connection: sqlite3.Connection, info: ObjectInfo, dataset: str) -> Recorded | None:
         seen = self._seen(connection, info.bucket, info.key)
         recorded = None
-        if seen is None or seen.etag != info.etag or self._failed_before(connection, info, seen):
+        if seen is None or seen.etag != info.etag or self._may_load_again(connection, info, seen):
             order = sequencer_order(info.sequencer)
             if seen is not None:
                 order = max(order, sequencer_order(seen.sequencer) + 1)
@@ -100,10 +105,14 @@ class EventStore:
             version = ObjectVersion(info.bucket, info.key, info.etag, info.size, sequencer, info.version_id)
             recorded = self._record(connection, ObjectCreated.of(version, time=self._clock()), dataset)
         connection.execute(
-            "UPDATE objects SET fingerprint = ?, gone = 0 WHERE bucket = ? AND key = ?",
-            (info.fingerprint, info.bucket, info.key),
+            "UPDATE objects SET fingerprint = ?, landing = ?, gone = 0 WHERE bucket = ? AND key = ?",
+            (info.fingerprint, info.landing, info.bucket, info.key),
         )
         return recorded
+
+    def _may_load_again(self, connection: sqlite3.Connection, info: ObjectInfo, seen: Seen) -> bool:
+        """Whether bytes that were seen before landed again, and their load failed or may fail yet."""
+        return _landed_again(info, seen) and self._newest_state(connection, info) in (STARTED, FAILED)
 
     def _record(self, connection: sqlite3.Connection, event: ObjectCreated, dataset: str) -> Recorded:
         version = event.object
@@ -116,9 +125,10 @@ class EventStore:
         seen = self._seen(connection, version.bucket, version.key)
         late = same = False
         if seen is not None:
-            late = bool(version.sequencer) and sequencer_order(version.sequencer) < sequencer_order(seen.sequencer)
+            order, last = sequencer_order(version.sequencer), sequencer_order(seen.sequencer)
+            late = bool(version.sequencer) and order < last
             same = bool(version.etag) and version.etag == seen.etag
-            same = same and not self._failed_before(connection, version, seen)
+            same = same and not (order > last and self._newest_state(connection, version) == FAILED)
         else:
             # Without a sequencer it may be of what was forgotten; what has landed since is found by listing.
             forgotten = self._forgotten(connection, version.bucket, version.key)
@@ -126,20 +136,24 @@ class EventStore:
         state = STALE if late or same else PENDING
         if state == PENDING:
             self._supersede(connection, version)
+            # What failed may have been committed all the same: then only a load that is forced is crawled and told.
+            if seen is not None and self._newest_state(connection, version, version.etag) == FAILED:
+                event = replace(event, reason=REPLAY)
         if not late:
             self._note_last(connection, version, seen)
         row = connection.execute(INSERT_EVENT, to_row(event, dataset, state, 0, self._clock())).fetchone()
         return Recorded(state == PENDING, from_row(row))
 
-    def _failed_before(self, connection: sqlite3.Connection, landed: ObjectInfo | ObjectVersion, seen: Seen) -> bool:
-        """Whether the object has landed again since its load failed: then the same bytes are worth another try."""
-        if sequencer_order(landed.sequencer) <= sequencer_order(seen.sequencer):
-            return False
+    def _newest_state(
+        self, connection: sqlite3.Connection, landed: ObjectInfo | ObjectVersion, etag: str | None = None
+    ) -> str:
+        """The state of a key's newest event that is not stale (of the newest with an etag); empty where none is."""
         newest = connection.execute(
-            "SELECT state FROM events WHERE bucket = ? AND key = ? AND +state <> 'stale' ORDER BY number DESC LIMIT 1",
-            (landed.bucket, landed.key),
+            "SELECT state FROM events WHERE bucket = ? AND key = ? AND +state <> 'stale' AND (? IS NULL OR etag = ?)"
+            " ORDER BY number DESC LIMIT 1",
+            (landed.bucket, landed.key, etag, etag),
         ).fetchone()
-        return newest is not None and newest[0] == FAILED
+        return "" if newest is None else str(newest[0])
 
     def _supersede(self, connection: sqlite3.Connection, version: ObjectVersion) -> None:
         # Where the store keeps versions, an older one can still be read, and an appending contract wants it.
@@ -155,7 +169,7 @@ class EventStore:
         connection.execute(
             "INSERT INTO objects (bucket, key, etag, sequencer, fingerprint) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (bucket, key) DO UPDATE SET etag = excluded.etag, sequencer = excluded.sequencer,"
-            " fingerprint = excluded.fingerprint, gone = 0",
+            " fingerprint = excluded.fingerprint, landing = '', gone = 0",
             (version.bucket, version.key, version.etag, sequencer, seen.fingerprint if seen and same else ""),
         )
 
@@ -187,12 +201,13 @@ class EventStore:
         rows = self._database.rows(sql, values)
         return {row["key"]: _seen_of(row) for row in rows}
 
-    def mark_gone(self, bucket: str, keys: Sequence[str]) -> None:
-        """Note that objects were deleted. Their rows stay where they are."""
+    def mark_gone(self, bucket: str, gone: Mapping[str, Seen]) -> None:
+        """Note that objects were deleted, unless they were seen anew since. Their rows stay where they are."""
         with self._database.transaction() as connection:
             connection.executemany(
-                "UPDATE objects SET gone = 1, fingerprint = '' WHERE bucket = ? AND key = ?",
-                [(bucket, key) for key in keys],
+                "UPDATE objects SET gone = 1, fingerprint = '' WHERE bucket = ? AND key = ? AND sequencer = ?"
+                " AND landing = ?",
+                [(bucket, key, seen.sequencer, seen.landing) for key, seen in gone.items()],
             )
 
     def sequencer_of(self, bucket: str, key: str) -> str:
@@ -286,21 +301,42 @@ class EventStore:
     def mark_finished(self, execution: str, status: str) -> int:
         """An execution ended with a Step Functions status; SUCCEEDED is done, everything else failed.
 
-        May be said again, also with another status after a redrive. Returns how many events it was for.
+        Where it failed and the same bytes have landed again meanwhile, they are pending now: the execution may have met
+        the gap between the two landings. May be said again, also with another status after a redrive. Returns how many
+        events it was for.
         """
         return self.mark_all_finished({execution: status})
 
     def mark_all_finished(self, statuses: Mapping[str, str]) -> int:
         """The same for many executions, by their names; one transaction for all."""
-        now = iso(self._clock())
+        now, found = iso(self._clock()), 0
+        recorded: list[Recorded] = []
         with self._database.transaction() as connection:
-            return sum(
-                connection.execute(
-                    "UPDATE events SET state = ?, changed_at = ? WHERE execution = ?",
-                    (DONE if status == "SUCCEEDED" else FAILED, now, execution),
+            for execution, status in statuses.items():
+                state = DONE if status == "SUCCEEDED" else FAILED
+                if state == FAILED:
+                    recorded += self._landed_meanwhile(connection, execution, now)
+                found += connection.execute(
+                    "UPDATE events SET state = ?, changed_at = ? WHERE execution = ?", (state, now, execution)
                 ).rowcount
-                for execution, status in statuses.items()
-            )
+        self._announce(recorded)
+        return found
+
+    def _landed_meanwhile(self, connection: sqlite3.Connection, execution: str, now: str) -> list[Recorded]:
+        """Make pending what landed last, if it is the bytes that an execution was loading when it failed."""
+        rows = connection.execute(
+            "UPDATE events SET state = 'pending', reason = ?, changed_at = ? WHERE number IN ("
+            " SELECT again.number FROM events failed"
+            " JOIN objects o ON o.bucket = failed.bucket AND o.key = failed.key AND o.etag = failed.etag"
+            " JOIN events again ON again.bucket = o.bucket AND again.key = o.key AND again.number > failed.number"
+            "  AND again.etag = o.etag AND again.sequencer = o.sequencer"
+            "  AND +again.state = 'stale' AND +again.execution = ''"
+            " WHERE failed.execution = ? AND +failed.state = 'started' AND NOT EXISTS ("
+            "  SELECT 1 FROM events newer WHERE newer.bucket = o.bucket AND newer.key = o.key"
+            "  AND newer.number > failed.number AND +newer.state <> 'stale')) RETURNING *",
+            (REPLAY, now, execution),
+        ).fetchall()
+        return [Recorded(True, from_row(row)) for row in rows]
 
     def requeue(
         self,
@@ -370,4 +406,17 @@ class EventStore:
 
 
 def _seen_of(row: sqlite3.Row) -> Seen:
-    return Seen(row["etag"], row["sequencer"], row["fingerprint"], bool(row["gone"]))
+    return Seen(row["etag"], row["sequencer"], row["fingerprint"], row["landing"], bool(row["gone"]))
+
+
+def _landed_again(info: ObjectInfo, seen: Seen) -> bool:
+    """Whether an object that holds the bytes it held before was put there anew.
+
+    Where no listing has told how it landed before, the order of the sequencers has to do: a clock may have been set
+    back, and a file's sequencer also grows when only its owner or mode changes.
+    """
+    if seen.gone:
+        return True
+    if seen.landing:
+        return seen.landing != info.landing
+    return sequencer_order(info.sequencer) > sequencer_order(seen.sequencer)

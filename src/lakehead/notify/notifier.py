@@ -121,12 +121,16 @@ class Notifier:
         return self._outbox.forget(attribute, values)
 
     def counts(self) -> dict[str, int]:
-        """Deliveries by state: pending, sent, dead."""
-        return self._outbox.counts()
+        """Deliveries to the configured subscriptions by state: pending, sent, dead."""
+        return self._outbox.counts(list(self._subscriptions))
 
     def retry(self, number: int | None = None) -> int:
-        """Try a dead delivery again, or all of them. Returns how many. Raises NotFound."""
-        changed = self._outbox.retry(number, self._clock())
+        """Try a dead delivery again, or all of them. Returns how many. Raises NotFound.
+
+        What is owed to subscriptions that are no longer configured is given up.
+        """
+        self._drop_unknown()
+        changed = self._outbox.retry(number, list(self._subscriptions), self._clock())
         self._tell()
         return changed
 
@@ -164,9 +168,7 @@ class Notifier:
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set, woken by publish. Each subscription has a thread, so none waits for another."""
-        dropped = self._outbox.drop_unknown(list(self._subscriptions), self._clock())
-        if dropped:
-            log.warning("gave up %d deliveries to subscriptions that are no longer configured", dropped)
+        self._drop_unknown()
         threads = [
             threading.Thread(target=self._serve, args=(one, stop), name=f"notify-{one.name}", daemon=True)
             for one in self._subscriptions.values()
@@ -198,6 +200,11 @@ class Notifier:
         """Close the outbox. Deliveries under way are attempted again by whoever opens it next."""
         self._closed = True
         self._outbox.close()
+
+    def _drop_unknown(self) -> None:
+        dropped = self._outbox.drop_unknown(list(self._subscriptions), self._clock())
+        if dropped:
+            log.warning("gave up %d deliveries to subscriptions that are no longer configured", dropped)
 
     def _flush(self, subscription: Subscription) -> None:
         try:

@@ -199,21 +199,24 @@ class Outbox:
                 (iso(now), *known),
             ).rowcount
 
-    def retry(self, number: int | None, now: datetime) -> int:
+    def retry(self, number: int | None, known: Sequence[str], now: datetime) -> int:
         """Make one dead delivery, or all of them, due again with fresh attempts. Raises NotFound for a wrong number.
 
-        Where all are meant, what waits for its next attempt is due now, too. Returns how many were dead.
+        Only what is owed to the `known` subscriptions, those that are configured. Where all are meant, what waits for
+        its next attempt is due now, too. Returns how many were dead.
         """
+        marks = ", ".join("?" * len(known))
         with self._database.transaction() as connection:
             if number is None:
                 connection.execute("UPDATE deliveries SET due_at = ? WHERE state = 'pending'", (now.timestamp(),))
             changed = connection.execute(
                 "UPDATE deliveries SET state = 'pending', attempts = 0, due_at = ?, claimed_until = 0, changed_at = ?"
-                " WHERE state = 'dead' AND (? IS NULL OR number = ?)",
-                (now.timestamp(), iso(now), number, number),
+                f" WHERE state = 'dead' AND (? IS NULL OR number = ?) AND subscription IN ({marks})",
+                (now.timestamp(), iso(now), number, number, *known),
             ).rowcount
         if number is not None and not changed:
-            raise NotFound("no dead delivery has this number", hint="The feed shows them.", received=number)
+            message = "no dead delivery to a subscription that is configured has this number"
+            raise NotFound(message, hint="The feed shows them.", received=number)
         return changed
 
     def forget(self, attribute: str, values: Collection[str]) -> int:
@@ -226,9 +229,11 @@ class Outbox:
             connection.executemany("DELETE FROM notifications WHERE number = ?", numbers)
             return len(numbers)
 
-    def counts(self) -> dict[str, int]:
-        """Deliveries by state."""
-        found = {row[0]: row[1] for row in self._database.rows("SELECT state, count(*) FROM deliveries GROUP BY state")}
+    def counts(self, known: Sequence[str]) -> dict[str, int]:
+        """Deliveries to these subscriptions by state."""
+        marks = ", ".join("?" * len(known))
+        sql = f"SELECT state, count(*) FROM deliveries WHERE subscription IN ({marks}) GROUP BY state"
+        found = {row[0]: row[1] for row in self._database.rows(sql, known)}
         return {state: found.get(state, 0) for state in (PENDING, SENT, DEAD)}
 
     def feed(self, limit: int, before: int | None) -> list[FeedItem]:

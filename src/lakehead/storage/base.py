@@ -18,7 +18,8 @@ class ObjectInfo:
 
     `etag` identifies the bytes; a listing and a put of a file may leave it empty where they would have to read them
     (head() fills it). `fingerprint` changes whenever the object may have changed and costs nothing to read.
-    `sequencer` orders the versions of one key (hexadecimal).
+    `landing` changes whenever the object was put or written anew, the same bytes perhaps, and not when only its owner
+    or mode did. `sequencer` orders the versions of one key (hexadecimal).
     """
 
     bucket: str
@@ -26,6 +27,7 @@ class ObjectInfo:
     size: int
     last_modified: datetime
     fingerprint: str
+    landing: str
     etag: str = ""
     sequencer: str = ""
     version_id: str = ""

@@ -405,6 +405,7 @@ def _info(bucket: str, key: str, status: os.stat_result, etag: str = "") -> Obje
         size=status.st_size,
         last_modified=datetime.fromtimestamp(status.st_mtime, UTC),
         fingerprint=f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}",
+        landing=f"{status.st_ino}-{status.st_mtime_ns}",
         etag=etag,
         sequencer=f"{status.st_ctime_ns:016x}",
     )

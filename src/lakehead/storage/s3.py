@@ -314,6 +314,7 @@ def _info(bucket: str, key: str, found: Mapping[str, Any], *, size: int) -> Obje
         size=size,
         last_modified=modified,
         fingerprint=f"{_etag(found)}-{size}-{sequencer}",
+        landing=sequencer,
         etag=_etag(found),
         sequencer=sequencer,
         version_id=_version(found),

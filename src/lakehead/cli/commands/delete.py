@@ -43,7 +43,7 @@ def command(
         if left and not yes:
             session.say(_told(left))
             click.confirm("Delete them for good?", abort=True, err=True)
-        done = lake.delete(chosen, by=by or getpass.getuser(), reason=reason, keep_key=not forget_key) if chosen else []
+        done = lake.delete(chosen, by=by or getpass.getuser(), reason=reason, keep_key=not forget_key)
     session.show(_answer(done))
 
 

@@ -36,8 +36,14 @@ def ls(limit: int) -> None:
 
 @command.command("retry")
 def retry() -> None:
-    """Send now what is still to be delivered, and what was given up."""
+    """Send now what is still to be delivered, and what was given up. Ends with 1 where something is given up again."""
     session = current()
     with session.open() as lake:
-        pending = lake.retry_notifications()
-    session.say(f"{pending} still to be delivered." if pending else "Everything is delivered.")
+        left = lake.retry_notifications()
+    if left.pending:
+        session.say(f"{left.pending} still to be delivered.")
+    if left.given_up:
+        session.say(f"{left.given_up} given up. Why: lakehead notifications ls --output json")
+        raise click.exceptions.Exit(1)
+    if not left.pending:
+        session.say("Everything is delivered.")
