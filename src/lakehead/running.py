@@ -17,6 +17,7 @@ from lakehead.errors import Busy
 from lakehead.etl.base import Engine
 from lakehead.notify import Notifier
 from lakehead.pipeline import Pipeline
+from lakehead.private import make_folder
 from lakehead.services import START_JOB_RUN, Services
 from lakehead.storage import ObjectStore
 from lakehead.workflow.execution import RUNNING
@@ -38,7 +39,7 @@ LIGHT_TASKS = 16
 def worker_lock(state_dir: Path) -> Iterator[None]:
     """Be the one process that works for the lake. Raises Busy at once where another is."""
     lock = FileLock(state_dir / LOCK_NAME)
-    state_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(state_dir)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

@@ -26,6 +26,7 @@ from lakehead.console.history import History
 from lakehead.errors import Busy, LakeheadError, NotFound, QueryError
 from lakehead.lake import Lake
 from lakehead.model import utc_now
+from lakehead.private import make_folder
 from lakehead.query.job import RESULT, Limits, QueryAnswer
 from lakehead.query.parse import MAX_SQL
 from lakehead.query.sandbox import Cancelled, Running
@@ -316,7 +317,7 @@ def _check(sql: str) -> None:
 
 
 def _claim(path: Path) -> FileLock:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
