@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lakehead.catalog import Catalog
 from lakehead.config import LakeConfig
 from lakehead.errors import LakeheadError
+from lakehead.private import make_folder
 from lakehead.results import DoctorCheck
 from lakehead.storage import ObjectStore
 from lakehead.storage.s3 import S3Store
@@ -62,7 +63,7 @@ def _ground(config: LakeConfig, store: ObjectStore) -> Ground:
     remote = isinstance(store, S3Store)
     cache = config.state_dir / "cache"
     if remote:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
     return Ground(
         catalog=str(config.state_dir / "catalog.db"),
         database=config.database,

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lakehead.errors import Busy
+from lakehead.private import make_folder
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def alone(path: Path, message: str, hint: str, *, wait: float = 0) -> Iterator[N
 
     Raises Busy, with `message` and `hint`, where another holds it for more than `wait` seconds.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(timeout=wait)

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from io import TextIOWrapper
 from pathlib import Path
 
-from lakehead.private import own_file
+from lakehead.private import make_folder, own_file
 
 _context: ContextVar[dict[str, str]] = ContextVar("lakehead_log_context", default={})  # noqa: B039 (never mutated)
 
@@ -82,7 +82,7 @@ def json_handler(handler: logging.Handler) -> logging.Handler:
 
 def log_to_file(path: Path, *, level: int = logging.INFO) -> logging.Handler:
     """Write Lakehead's logs as JSON lines to a file that rotates at 32 MiB, five kept. Returns the handler."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handler = json_handler(_LogFile(path, maxBytes=32 << 20, backupCount=5, encoding="utf-8", delay=True))
     logger = logging.getLogger("lakehead")
     logger.setLevel(level)

@@ -24,7 +24,7 @@ from lakehead.inspection.notices import notification
 from lakehead.landing import dataset_named, datasets_named, lake_contracts
 from lakehead.model import Json, SteadyClock
 from lakehead.notify import Notifier
-from lakehead.private import own_folder
+from lakehead.private import own_state
 from lakehead.results import (
     Changed,
     CrawlSummary,
@@ -81,7 +81,7 @@ class LakeReader:
 
         Raises ConfigError and StorageUnavailable.
         """
-        own_folder(config.state_dir)
+        own_state(config.state_dir)
         store = open_store(config.store_address, region=config.region, profile=config.profile)
         for bucket in (config.raw_bucket, config.processed_bucket):
             if config.storage == "local":

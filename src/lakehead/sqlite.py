@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from lakehead.errors import Busy, ConfigError, StorageUnavailable
-from lakehead.private import own_file
+from lakehead.private import make_folder, own_file
 
 Migrations: TypeAlias = Sequence[Sequence[str]]
 """The numbered steps of a schema, each a list of statements. A released step is never edited: a change is a new one."""
@@ -58,9 +58,9 @@ def open_file(path: Path, migrations: Migrations, *, damaged: str = "") -> sqlit
 
     Raises Busy, StorageUnavailable, and ConfigError where a newer Lakehead made the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with explained(path, damaged=damaged):
-        _make_private(path)
+        own_file(path)  # SQLite gives the files beside it the same mode
         connection = connect(path)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -141,16 +141,6 @@ def explained(path: Path, *, damaged: str = "") -> Iterator[None]:
             raise
         hint = "Is the disk full, or the file not writable?"
         raise StorageUnavailable(f"the file cannot be used: {error}", hint=hint, path=str(path)) from error
-
-
-def _make_private(path: Path) -> None:
-    """Have the file for its owner alone; SQLite gives the files beside it the same mode."""
-    try:
-        own_file(path)
-    except OSError as error:
-        hint = "Is the disk full, or the folder not writable?"
-        message = f"the file cannot be used: {error.strerror}"
-        raise StorageUnavailable(message, hint=hint, path=str(path)) from error
 
 
 def _sync(folder: Path) -> None:

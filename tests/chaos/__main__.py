@@ -1,4 +1,5 @@
-"""`make chaos`: the long form of the sweeps, for half an hour and more. Prints the figures; ends with 1 on a violation.
+"""`make chaos`: the long form of the sweeps, for half an hour and more. Prints the figures and what could not be run
+here; ends with 1 on a violation.
 
 What has been done is written to `build/chaos/progress.jsonl`, one case a line, and the lake of each violation is kept
 beside it. `python -m chaos kills power ...` runs only some of the parts.
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TextIO, TypeAlias
 
 from chaos import burst
-from chaos.bench import Bench, Outcome, sweep
+from chaos.bench import Bench, sweep
 from chaos.ground import OPTIONS, DiskGround, FolderGround, Ground, no_disk
 from chaos.machine import Zygote
 from chaos.scenes import BOUNDED, SCENES
@@ -86,7 +87,8 @@ def swept(
     try:
         for outcome in sweep(Bench(desk.zygote, ground, scene), kind, start=start, step=step, length=length):
             if outcome.problems:
-                keep(ground.root, outcome)
+                found = f"{outcome.scene}-{outcome.fault.kind}-{outcome.fault.at}"
+                keep(ground.root, found, f"{outcome}\n{outcome.ended.out}\n{outcome.ended.err}")
             yield Case(outcome.met, outcome.problems, str(outcome))
     finally:
         if isinstance(ground, DiskGround):
@@ -94,11 +96,11 @@ def swept(
         shutil.rmtree(where, ignore_errors=True)
 
 
-def keep(root: Path, outcome: Outcome) -> None:
+def keep(root: Path, name: str, told: str) -> None:
     """Copy the lake that a violation left."""
-    target = OUT / "violations" / f"{outcome.scene}-{outcome.fault.kind}-{outcome.fault.at}-{time.time_ns()}"
+    target = OUT / "violations" / f"{name}-{time.time_ns()}"
     shutil.copytree(root, target)
-    (target / "violation.txt").write_text(f"{outcome}\n{outcome.ended.out}\n{outcome.ended.err}")
+    (target / "violation.txt").write_text(told)
 
 
 def bursts(desk: Desk, *, kills: int, seed: int) -> Iterator[Case]:
@@ -107,6 +109,8 @@ def bursts(desk: Desk, *, kills: int, seed: int) -> Iterator[Case]:
     for found in burst.rounds(desk.zygote, desk.reader, desk.folder, landed, seed):
         kills -= found.kills
         told = f"305 files, {found.kills} kills, {found.midway} midway, {found.looks} looks"
+        if found.problems:
+            keep(found.root, f"burst-{seed}", "\n".join((told, *found.problems)))
         yield Case(found.kills, found.problems, told)
         if kills <= 0 or found.problems:
             return
@@ -134,6 +138,14 @@ def plan(wanted: Sequence[str]) -> Iterator[tuple[str, Job]]:
     if "burst" in wanted and RETAIL.is_dir():
         for seed in (1, 2):
             yield "kill -9 in a burst", partial(bursts, kills=BURST_KILLS // 2, seed=seed)
+
+
+def left_out(wanted: Sequence[str]) -> Iterator[str]:
+    """The parts that cannot be run here, each with the reason."""
+    if "power" in wanted and (reason := no_disk()):
+        yield f"power: {reason}"
+    if "burst" in wanted and not RETAIL.is_dir():
+        yield f"burst: there is no {RETAIL}"
 
 
 class Board:
@@ -196,6 +208,8 @@ def main() -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     memory = Path("/dev/shm")
     ground = (memory if memory.is_dir() else OUT) / f"lakehead-chaos-{os.getpid()}"
+    missing = "".join(f"NOT RUN, {reason}\n" for reason in left_out(asked.parts or parts))
+    sys.stderr.write(missing)
     jobs: queue.SimpleQueue[tuple[str, Job]] = queue.SimpleQueue()
     for part in parts:
         for job in plan([part]) if part in (asked.parts or parts) else ():
@@ -210,7 +224,7 @@ def main() -> int:
         for worker in workers:
             worker.join()
     shutil.rmtree(ground, ignore_errors=True)
-    sys.stdout.write(board.table() + "\n")
+    sys.stdout.write(f"{board.table()}\n{missing}")
     return int(any(part.violations for part in board.parts.values()))
 
 

@@ -30,6 +30,7 @@ MOST_KILLS = 500
 class Round:
     """305 files loaded in spite of kills. `midway`: kills after which executions were under way."""
 
+    root: Path
     kills: int
     midway: int
     looks: int
@@ -78,7 +79,7 @@ def one_round(worker: Zygote, reader: Zygote, root: Path, landed: Landed, dice: 
         last = worker.run(root, "ingest")
         problems += [] if last.code == 0 else [f"the last ingest ended with {last.code}: {last.out} {last.err}"]
     problems += reading.problems
-    return Round(kills, midway, reading.looks, (*problems, *settled(worker, root, landed)))
+    return Round(root, kills, midway, reading.looks, (*problems, *settled(worker, root, landed)))
 
 
 def _judge(ended: Ended) -> list[str]:

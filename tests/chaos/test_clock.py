@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -72,8 +73,15 @@ def test_a_clock_that_is_set_forward_by_days_is_told_and_mended(
     place = FolderGround(ground / "g", partial(scene.build, zygote))
     place.fresh()
     ended = faked.run(place.root, "ingest", fault=Fault(450, "clock", image=str(clock), copy="+259200"))
-    assert ended.code in (0, 1)
-    for name in truth.failed_executions(place.root):
+    assert ended.hit is not None and clock.read_text() == "+259200"
+    assert ended.code == 1
+    late = truth.table(place.root, "workflow", "SELECT name FROM executions WHERE status = 'TIMED_OUT'")
+    assert late and {name for (name,) in late} == set(truth.failed_executions(place.root))
+    attributes = truth.table(place.root, "notify", "SELECT attributes FROM notifications")
+    told = [json.loads(text) for (text,) in attributes]
+    assert {one["execution"] for one in told if one["outcome"] == "failure"} == {name for (name,) in late}
+    for (name,) in late:
+        assert name in ended.out
         assert zygote.run(place.root, "runs", "redrive", name).code == 0
     assert settled(zygote, place.root, scene.landed) == []
 

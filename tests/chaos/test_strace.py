@@ -34,6 +34,9 @@ def test_a_kill_by_strace_leaves_one_state(zygote: Zygote, ground: Path, call: s
         timeout=120,
         env=clean,
     )
+    # strace ends as the command ended. The log alone would do for a child of it that was killed.
+    assert done.returncode == -9, done.stderr
     assert "+++ killed by SIGKILL +++" in log.read_text(), done.stderr
-    outcome = Bench(zygote, place, scene).judge(Fault(nth, "memory"), Ended(-9, "", "", 0, None, 0.0))
+    ended = Ended(done.returncode, done.stdout, done.stderr, 0, None, 0.0)
+    outcome = Bench(zygote, place, scene).judge(Fault(nth, "memory"), ended)
     assert not outcome.problems, str(outcome)

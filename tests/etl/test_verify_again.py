@@ -99,6 +99,26 @@ def test_bytes_that_rot_unseen_are_found_by_looking_again_at_the_oldest(
     assert told(again(scene)) == {("wrong_bytes", record.files[0].key)}
 
 
+def test_a_tombstone_that_rots_unseen_is_found_by_looking_again_at_the_oldest(
+    scene: JobScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = scene.load("x.csv", A).record.source
+    eraser = Eraser(raw=scene.store, processed=scene.store, raw_bucket=scene.raw_bucket, bucket=scene.bucket)
+    eraser.delete([Request(DATASET, source.key, "x")], lambda _: None)
+    assert told(again(scene)) == set()
+    key = layout.commit_key(DATASET, source.id)
+    scene.store.put(scene.bucket, key, b"rotten")
+    # As if the file system had not told of the change.
+    proven = Proven(scene.folder / "proofs.db", about(scene.raw_bucket, scene.bucket, {DATASET: scene.contract}))
+    with proven.write() as connection:
+        connection.execute("UPDATE records SET mark = ?", (mark(scene.store.head(scene.bucket, key).fingerprint),))
+    proven.close()
+    assert told(again(scene)) == set()
+    monkeypatch.setattr(verifying, "RESTED", timedelta(seconds=-5))
+    assert told(again(scene)) == told(scene.verify()) == {("damaged_record", key)}
+    assert told(again(scene)) == {("damaged_record", key)}
+
+
 def test_proofs_that_are_lost_damaged_or_of_another_lake_do_not_count(scene: JobScene, tmp_path: Path) -> None:
     scene.load("x.csv", A)
     proofs = scene.folder / "proofs.db"

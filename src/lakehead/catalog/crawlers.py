@@ -28,6 +28,7 @@ from lakehead.catalog.types import Crawl, CrawlReport
 from lakehead.errors import Busy, CrawlerNotFound, CrawlerRunning, LakeheadError, StorageUnavailable, UsageError
 from lakehead.locks import is_held
 from lakehead.model import Json, Zone, iso, utc_now
+from lakehead.private import make_folder
 from lakehead.storage.base import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Crawlers:
         self._targets = {target.crawler: target for target in targets}
         self._datasets = tuple({target.dataset for target in self._targets.values()})
         self._locks = catalog.path.parent / "locks"
-        self._locks.mkdir(parents=True, exist_ok=True)
+        make_folder(self._locks)
         self._guard = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._began: dict[str, float] = {}

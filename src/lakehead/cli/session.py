@@ -57,10 +57,10 @@ class Session:
         import logging
 
         from lakehead.logs import log_to_file
-        from lakehead.private import own_folder
+        from lakehead.private import own_state
 
         config = self.config()
-        own_folder(config.state_dir)
+        own_state(config.state_dir)
         self.log = log_to_file(config.log_file, level=logging.getLevelNamesMapping()[config.log_level.upper()])
         self.log_file = config.log_file
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lakehead.errors import ConfigError
+from lakehead.private import make_folder
 from lakehead.storage.disk import fsync_directories
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def token_of(state_dir: Path) -> str:
     token = secrets.token_urlsafe(32)
     aside = path.with_name(f".{FILE}.{os.getpid()}")
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(state_dir)
         aside.unlink(missing_ok=True)
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as stream:
             stream.write(token + "\n")

@@ -30,6 +30,7 @@ from lakehead.etl.staging import Accepted, write_partitions
 from lakehead.etl.tally import Tally
 from lakehead.etl.together import SmallFile, Together, small_file
 from lakehead.model import ObjectVersion
+from lakehead.private import make_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -95,7 +96,7 @@ class DuckDBEngine:
         place, work = Place.of(contract, load.origin), load.staging / "work"
         try:
             with explained(place, self.memory_limit):
-                work.mkdir(parents=True, exist_ok=True)
+                make_folder(work)
                 reading = read_source(load.source, contract, place, work)
                 small = small_file(reading, place, load.staging, contract) if self.fast and self.together else None
                 return small or self._alone(reading, contract, place, load.staging)

@@ -30,7 +30,7 @@ def hive_path(names: Sequence[str], values: Sequence[str | None]) -> str:
 
 
 def escape(value: str | None) -> str:
-    """A value in a folder's name, as Hive and Spark write it."""
+    """A value in a folder's name, as Hive and Spark write it; but NUL, which they keep and no file system takes."""
     if value is None or value == "":
         return DEFAULT_PARTITION
     return "".join(f"%{ord(letter):02X}" if letter in _ESCAPED else letter for letter in value)

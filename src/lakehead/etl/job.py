@@ -26,6 +26,7 @@ from lakehead.etl.commit import (
 from lakehead.etl.content import claim, first_key
 from lakehead.etl.staged import checked
 from lakehead.model import ObjectVersion, iso, sequencer_order, utc_now
+from lakehead.private import make_folder
 from lakehead.storage.base import ObjectInfo, ObjectStore
 from lakehead.storage.disk import explained
 from lakehead.storage.etags import sha256_file
@@ -125,8 +126,7 @@ class Job:
         ended = self._end_early(before, read.source, read.content_sha256)
         if ended is not None:
             return ended
-        with explained(self.bucket, path=read.out):
-            read.out.mkdir()
+        make_folder(read.out)
         return read
 
     def where(self) -> dict[str, str]:

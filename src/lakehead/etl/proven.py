@@ -195,11 +195,12 @@ class Proven:
         with self.write() as connection:
             self._release(connection, row.id)
             connection.execute(
-                "UPDATE records SET etag = NULL, row_count = 0, files = 0, skipped = 0 WHERE id = ?", (row.id,)
+                "UPDATE records SET etag = NULL, row_count = 0, files = 0, skipped = 0, deleted = 0 WHERE id = ?",
+                (row.id,),
             )
 
     def record_deleted(self, row: RecordRow, now: float) -> None:
-        """A record is a tombstone: nothing is committed, and there is nothing to look at before it changes."""
+        """A record is a tombstone: nothing is committed, and it names nothing to look at."""
         with self.write() as connection:
             self.record_damaged(row)
             connection.execute("UPDATE records SET deleted = 1, proven = ? WHERE id = ?", (int(now), row.id))
@@ -239,8 +240,8 @@ class Proven:
             after = page[-1]["id"]
 
     def oldest(self, before: float, limit: int) -> list[RecordRow]:
-        """The records that were proven longest ago, before a moment."""
-        sql = "SELECT id, dataset, object_id FROM records WHERE proven < ? AND deleted = 0 ORDER BY proven, id LIMIT ?"
+        """The records that were proven longest ago, before a moment; tombstones, too, rot unseen."""
+        sql = "SELECT id, dataset, object_id FROM records WHERE proven < ? ORDER BY proven, id LIMIT ?"
         return [_record_row(row) for row in self.rows(sql, (int(before), limit))]
 
     def _release(self, connection: sqlite3.Connection, record: int) -> None:

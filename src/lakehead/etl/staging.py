@@ -14,6 +14,7 @@ from lakehead.etl.base import StagedFile
 from lakehead.etl.folders import folder_of, rows_per_file
 from lakehead.etl.judged import Judged, Partition, Span, one_thread_each
 from lakehead.etl.place import Place
+from lakehead.private import make_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -64,7 +65,7 @@ def write_partitions(connection: DuckDBPyConnection, rows: Accepted, target: Pat
     """Write `<partition>/<n>.parquet` below `target`, rows in the order of their lines."""
     files = list(_planned(rows, place))
     for folder in dict.fromkeys(file.folder for file in files):
-        (target / folder).mkdir(parents=True, exist_ok=True)
+        make_folder(target / folder)
     if len(files) == 1:
         return [_copy(connection, _query(rows, rows.stored, files[0].spans), files[0], target)]
     batches = list(enumerate(_batches(files)))

@@ -27,6 +27,7 @@ from lakehead.etl.reading import Reading
 from lakehead.etl.scan import MAX_RECORD
 from lakehead.etl.staging import PARQUET
 from lakehead.etl.tally import Tally
+from lakehead.private import make_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -266,7 +267,7 @@ class Together:
             partition = folder_of(self.plan.contract.partitions, values, file.place)
             length = count if self.relation == "ordered" else file.records
             target = file.staging / "data" / partition / "0.parquet"
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             query = (
                 f"SELECT {stored} FROM {self.relation} WHERE {GOOD} AND rowid >= {start} AND rowid < {start + length}"
             )

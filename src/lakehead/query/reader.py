@@ -14,6 +14,7 @@ from lakehead.catalog import CatalogFile, ColumnType, Table
 from lakehead.catalog.changes import NULL_PARTITION
 from lakehead.errors import QueryError
 from lakehead.model import Zone
+from lakehead.private import make_folder
 from lakehead.query.bound import name_sql, text_sql
 from lakehead.query.types import from_glue
 from lakehead.storage.base import ObjectStore
@@ -62,7 +63,7 @@ class Files:
             target.touch()
             return target
         self._make_room(file.bytes)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         # The cache may be lost at any time, so nothing is synced to disk.
         handle, name = tempfile.mkstemp(dir=self._cache, prefix=".part-")
         try:
@@ -75,7 +76,7 @@ class Files:
         return target
 
     def _make_room(self, size: int) -> None:
-        self._cache.mkdir(parents=True, exist_ok=True)
+        make_folder(self._cache)
         kept = []
         for path in self._cache.rglob("*"):
             with contextlib.suppress(FileNotFoundError):

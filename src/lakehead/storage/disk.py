@@ -124,6 +124,14 @@ def make_safe(path: Path) -> None:
         path.chmod(mode & FILE_MODE)
 
 
+def take_write_access(folder: Path) -> None:
+    """Take write access to a folder of this user's from group and others."""
+    status = folder.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o022 and status.st_uid == os.geteuid():
+        folder.chmod(mode & ~0o022)
+
+
 def refuse_links(path: Path, *, below: Path) -> None:
     """Raise OSError(ELOOP) where a part of `path` below `below` is a symbolic link. Parts may be missing."""
     step = str(below)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lakehead.errors import BucketNotFound, Busy, InvalidKey, ObjectNotFound, PreconditionFailed
+from lakehead.private import FOLDER_MODE, own_folder
 from lakehead.storage.base import Move, ObjectInfo, Put
 from lakehead.storage.disk import (
     DIRECTORY_MODE,
@@ -29,6 +30,7 @@ from lakehead.storage.disk import (
     open_for_reading,
     refuse_links,
     remove_empty_directories,
+    take_write_access,
 )
 from lakehead.storage.etags import EtagCache, sha256_file
 from lakehead.storage.keys import PRIVATE, check_attempt, check_bucket, check_key, to_path
@@ -37,6 +39,7 @@ from lakehead.storage.walk import Strays, walk
 LOCK_SECONDS = 60.0
 LOCK_FILES = 256
 _TRIES = 5
+_STAGING = "staging"
 
 
 class LocalStore:
@@ -110,17 +113,18 @@ class LocalStore:
 
     def staging_dir(self, bucket: str, attempt: str) -> Path:
         """`<bucket>/.lakehead/staging/<attempt>`, empty; what an earlier try left there is removed."""
-        path = self._private(bucket, "staging") / check_attempt(attempt)
+        path = self._private(bucket, _STAGING) / check_attempt(attempt)
         with explained(bucket, path=path):
+            own_folder(path.parent)
             if path.exists():
                 shutil.rmtree(path)
-            path.mkdir(mode=DIRECTORY_MODE)
+            path.mkdir(mode=FOLDER_MODE)
         return path
 
     def stale_staging(self, bucket: str, older_than: timedelta) -> Iterator[Path]:
         """Staging directories and temporary files that nobody has touched for `older_than`."""
         before = time.time() - older_than.total_seconds()
-        for folder in ("staging", "tmp"):
+        for folder in (_STAGING, "tmp"):
             for path in sorted(self._private(bucket, folder).iterdir()):
                 with contextlib.suppress(FileNotFoundError):
                     if max(found.lstat().st_mtime for found in (path, *path.rglob("*"))) <= before:
@@ -240,7 +244,7 @@ class LocalStore:
         """Make the bucket's directory."""
         path = self.root / check_bucket(bucket)
         with explained(bucket, path=path):
-            self.root.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            make_directories(self.root, below=Path(self.root.anchor))
             refuse_links(path, below=self.root)
             path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
             fsync_directories([self.root])
@@ -300,8 +304,9 @@ class LocalStore:
         path = self._bucket(bucket) / PRIVATE / folder
         with explained(bucket, path=path):
             refuse_links(path, below=self.root)
-            if not path.is_dir():
-                path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            make_directories(path, below=self._bucket(bucket))
+            for one in (path.parent, path):  # who may write there could put other files in the place of Lakehead's
+                take_write_access(one)
         return path
 
     @contextlib.contextmanager

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from lakehead.errors import ConfigError, PreconditionFailed
-from lakehead.private import own_folder
+from lakehead.private import FOLDER_MODE, own_folder
 from lakehead.storage.base import Move, ObjectInfo, Put
+from lakehead.storage.disk import explained
 from lakehead.storage.keys import check_attempt, check_bucket, check_key
 from lakehead.storage.s3_errors import translated
 
@@ -116,9 +117,12 @@ class S3Store:
     def staging_dir(self, bucket: str, attempt: str) -> Path:
         """A directory of this machine, empty."""
         path = self._staging / check_bucket(bucket) / check_attempt(attempt)
-        own_folder(self._staging)
-        shutil.rmtree(path, ignore_errors=True)
-        own_folder(path)
+        for folder in (self._staging, path.parent):
+            own_folder(folder)
+        with explained(bucket, path=path):
+            if path.exists():
+                shutil.rmtree(path)
+            path.mkdir(mode=FOLDER_MODE)
         return path
 
     def strays(self, bucket: str) -> Sequence[tuple[Path, str]]:

@@ -27,6 +27,7 @@ from lakehead.etl.spark.output import write_data, write_quarantine
 from lakehead.etl.spark.runtime import SPLIT_BYTES, SUBMITTED, Lease, SparkSettings
 from lakehead.etl.tally import Tally
 from lakehead.model import ObjectVersion
+from lakehead.private import make_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -71,7 +72,7 @@ class SparkEngine:
         work = staging / "work"
         heap = "" if self.lease.settings.master == SUBMITTED else self.lease.settings.heap
         with spark_explained(place, heap, self.lease.ran_out_of_memory):
-            work.mkdir(parents=True, exist_ok=True)
+            make_folder(work)
             try:
                 return self._load(source, contract, place, staging, work)
             finally:

@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from lakehead.private import make_folder
+
 
 class Ground(Protocol):
     """The exchange of one load. A folder is named by one plain word."""
@@ -67,5 +69,5 @@ class _LocalGround:
 
     def take(self, folder: str, files: Sequence[tuple[str, Path]]) -> None:
         for written, target in files:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             shutil.move(self._work / folder / written, target)
