@@ -70,7 +70,7 @@ def test_all_state_is_private_and_objects_are_shared_as_the_umask_says(tmp_path:
     assert open_to_others([root / "data", *data], 0o022) == {}
 
 
-@pytest.mark.parametrize("engine", [DuckDBEngine, partial(DuckDBEngine, together=False)], ids=["together", "alone"])
+@pytest.mark.parametrize("engine", [DuckDBEngine, partial(DuckDBEngine, fast=False)], ids=["together", "alone"])
 def test_what_is_staged_is_private(
     tmp_path: Path, umask: int, engine: Callable[[], DuckDBEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -280,6 +280,22 @@ def test_a_catalog_that_cannot_be_written_is_told_as_a_failed_crawl(
     assert room.crawlers.get(RAW)["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whatever_ends_a_crawl_ends_the_waiting(room: Room, gate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = crawl_module.Look.changes
+
+    def leave(self: crawl_module.Look) -> None:
+        look(self)
+        raise SystemExit
+
+    monkeypatch.setattr(crawl_module.Look, "changes", leave)
+    room.crawlers.start(RAW)
+    assert gate.entered.acquire(timeout=10)
+    ready = room.crawlers.wait(RAW)
+    gate.opened.set()
+    assert isinstance(ready.exception(10), SystemExit)
+
+
 def test_a_stopped_crawl_is_cancelled_and_keeps_its_notes(room: Room, gate: Any) -> None:
     room.load("a.csv", orders((1, "2025-01-01", 1, "1.00")))
     with pytest.raises(UsageError):

@@ -14,7 +14,7 @@ from typing import Any
 from chaos import people
 from chaos.truth import PROCESSED
 
-from lakehead.errors import CommitConflict
+from lakehead.errors import LakeheadError
 from lakehead.etl import commit, job, jobs, plan
 from lakehead.etl.base import CommitRecord, JobOutcome, Portion
 from lakehead.etl.plan import Candidate, Outcome, PublishPlan
@@ -27,7 +27,7 @@ def record_before_data() -> None:
 
     publish_all = commit.publish_all
 
-    def records_first(plans: Sequence[PublishPlan], store: ObjectStore) -> list[JobOutcome | CommitConflict]:
+    def records_first(plans: Sequence[PublishPlan], store: ObjectStore) -> list[JobOutcome | LakeheadError]:
         told = publish_all([replace(one, moves=(), deletions=()) for one in plans], store)
         for one in plans:
             store.move_files(one.bucket, one.moves)

@@ -34,6 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
 
 
+class Whole(DuckDBEngine):
+    """Loads small files as it does large ones."""
+
+    def _small(self, *_: Any) -> None:
+        return None
+
+
 HEAD = {"apiVersion": "v3.1.0", "kind": "DataContract", "id": "t", "version": "1.0.0", "status": "active"}
 ORDER: list[dict[str, Any]] = [
     {"name": "order_id", "logicalType": "integer", "physicalType": "bigint", "required": True},
@@ -139,7 +146,7 @@ def retail_year(retail_files: list[Path], tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def engines() -> Iterator[dict[str, Engine]]:
     found: dict[str, DuckDBEngine | SparkEngine] = {
-        "duckdb": DuckDBEngine(threads=2, together=False),
+        "duckdb": Whole(threads=2),
         "duckdb-together": DuckDBEngine(threads=2),
         "duckdb-careful": DuckDBEngine(threads=2, fast=False),
         "spark": SparkEngine(master="local[2]", plain_from=0),

@@ -281,8 +281,9 @@ def test_the_checks_notice_a_record_that_comes_before_its_data(scene: JobScene) 
     version = scene.land("x.csv", A)
 
     class Hasty(ChangeWatch):
-        def move_files(self, bucket: str, moves: Any) -> None:
+        def move_files(self, bucket: str, moves: Any) -> list[Any]:
             held.extend(moves)
+            return [None for _ in moves]
 
     held: list[Any] = []
     scene.run(version, store=Hasty(scene.store, lambda *_: None))

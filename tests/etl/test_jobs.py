@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import itertools
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.faulty import FaultyDisk
 from support.folders import in_memory
 from support.jobs import A, B, ChangeWatch, JobScene, SmallEngine, local_scene, rows_of, text
 from support.killer import Killer
@@ -19,7 +20,9 @@ from support.killer import Killer
 from lakehead.contract import Contract
 from lakehead.errors import HeaderMismatch, LakeheadError, ObjectChanged, ObjectNotFound, StorageUnavailable
 from lakehead.etl.base import EngineResult, JobOutcome, Load
+from lakehead.etl.job import object_lock
 from lakehead.model import ObjectVersion
+from lakehead.storage import LocalStore
 
 C = text((7, "7.00", "2025-01-07"))
 CONTENTS = {"a.csv": A, "b.csv": B, "c.csv": C}
@@ -107,6 +110,38 @@ def test_an_object_that_comes_twice_is_committed_once(scene: JobScene) -> None:
     scene.sound()
 
 
+def test_the_same_bytes_under_two_keys_are_told_to_count_twice(scene: JobScene) -> None:
+    versions = [scene.land(name, content) for name, content in (("a.csv", A), ("b.csv", A), ("c.csv", C))]
+    told = scene.run_all(versions)
+    assert outcomes(told) == ["committed"] * 3
+    assert [scene.record(version).warnings for version in versions] == [
+        (),
+        (f"the same bytes are loaded from {versions[0].key} too, so their rows count twice",),
+        (),
+    ]
+
+
+def test_an_object_that_another_works_on_keeps_no_other_waiting(scene: JobScene) -> None:
+    scene = replace(scene, store=LocalStore(scene.folder / "data", lock_seconds=0.05))
+    versions = [scene.land(name, content) for name, content in CONTENTS.items()]
+    with scene.store.lock(scene.bucket, object_lock(versions[0].id)):
+        told = scene.run_all(versions)
+    assert outcomes(told) == ["Busy", "committed", "committed"]
+    assert outcomes(scene.run_all(versions)) == ["committed", "unchanged", "unchanged"]
+
+
+def test_a_file_that_an_engine_hands_back_is_loaded_after_the_others(scene: JobScene) -> None:
+    class HandingBack(SmallEngine):
+        def load_together(self, loads: Sequence[Load], contract: Contract) -> list[Any]:
+            return [None, *super().load_together(loads[1:], contract)]
+
+    seen: list[int] = []
+    scene.engine = HandingBack(before=lambda: seen.append(len(scene.keys("_lakehead/commits/"))))
+    versions = [scene.land(name, content) for name, content in CONTENTS.items()]
+    assert outcomes(scene.run_all(versions)) == ["committed"] * 3
+    assert seen == [0, 0, 2]
+
+
 def test_where_the_same_bytes_may_be_loaded_once_they_are(scene: JobScene) -> None:
     scene = scene.with_contract(on_duplicate_content="refuse")
     versions = [scene.land(name, A) for name in ("a.csv", "b.csv")] + [scene.land("c.csv", C)]
@@ -151,9 +186,10 @@ def test_a_record_that_another_wrote_in_between_is_decided_again(scene: JobScene
 
 class Unlocked(ChangeWatch):
     def lock(self, *_: str) -> Any:
-        from contextlib import nullcontext
-
         return nullcontext()
+
+    def try_lock(self, _: str, *names: str) -> Any:
+        return nullcontext(frozenset(names))
 
 
 def test_a_store_that_fails_at_any_change_leaves_each_object_whole(scene: JobScene) -> None:
@@ -193,31 +229,81 @@ def test_killed_at_any_change_then_run_again(scene: JobScene, killer: Killer) ->
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 def test_a_disk_that_fails_at_any_change_is_told(scene: JobScene, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """And what is told to be done lasts, whether it was done now or was found to be there."""
     versions = [scene.land(name, content) for name, content in CONTENTS.items()]
     for number, copy in copies(scene, every=3):
+        disk = FaultyDisk(number, code)
         with monkeypatch.context() as patch:
-            seen = itertools.count(1)
-            last = [0]
-
-            def failing(real: Callable[..., Any], seen=seen, last=last, number=number) -> Callable[..., Any]:  # type: ignore[no-untyped-def]
-                def change(*arguments: Any, **options: Any) -> Any:
-                    last[0] = next(seen)
-                    if last[0] == number:
-                        raise OSError(code, os.strerror(code))
-                    return real(*arguments, **options)
-
-                return change
-
-            for name in ("fsync", "link", "rename", "mkdir", "unlink"):
-                patch.setattr(os, name, failing(getattr(os, name)))
+            disk.install(patch)
             told = copy.run_all(versions)
-        if last[0] < number:
-            break
-        check(copy, told)
-        assert all(isinstance(one, JobOutcome) for one in copy.run_all(versions))
+            assert lost(copy, disk, told) == set()
+            if disk.changes < number:
+                break
+            check(copy, told)
+            retried = copy.run_all(versions)
+            assert all(isinstance(one, JobOutcome) for one in retried)
+            assert lost(copy, disk, retried) == set()
         copy.verify(repair=True)
         copy.sound()
         assert copy.rows() == rows(CONTENTS)
+
+
+def lost(scene: JobScene, disk: FaultyDisk, told: Sequence[JobOutcome | Exception]) -> set[Path]:
+    """What was told to be done, and a power loss now may take back."""
+    keys = [key for one in told if isinstance(one, JobOutcome) for key in (one.commit_key, *one.record.keys)]
+    return disk.would_lose(scene.folder / "data" / scene.bucket / key for key in keys)
+
+
+def test_a_record_that_cannot_be_put_keeps_no_other_from_lasting(
+    scene: JobScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = [scene.land(name, content) for name, content in CONTENTS.items()]
+    name = f"{versions[1].id}.json"
+    disk = FaultyDisk(code=errno.ENOSPC, fails=lambda change, path: (change, path.name) == ("link", name))
+    disk.install(monkeypatch)
+    told = scene.run_all(versions)
+    assert outcomes(told) == ["committed", "StorageUnavailable", "committed"]
+    assert lost(scene, disk, told) == set()
+
+
+def test_records_that_were_put_and_not_fsynced_are_told_to_none(
+    scene: JobScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is their job run again behind the error's back: it would find them, and take them for durable."""
+    versions = [scene.land(name, content) for name, content in CONTENTS.items()]
+    disk = FaultyDisk(code=errno.EIO, fails=lambda name, path: name == "fsync" and "commits" in path.parts)
+    disk.install(monkeypatch)
+    assert outcomes(scene.run_all(versions)) == ["StorageUnavailable"] * 3
+    assert outcomes(scene.run_all(versions)) == ["StorageUnavailable"] * 3
+    disk.fails = None
+    retried = scene.run_all(versions)
+    assert outcomes(retried) == ["unchanged"] * 3
+    assert lost(scene, disk, retried) == set()
+
+
+def test_a_late_fault_of_one_is_told_of_that_one(scene: JobScene) -> None:
+    """A file that was replaced cannot be deleted, when all records are durable."""
+    before = [scene.load(name, content).record for name, content in CONTENTS.items()]
+    versions = [scene.land(name, text((number, "1.00", "2025-02-01"))) for number, name in enumerate(CONTENTS)]
+
+    def fail(_: int, change: str) -> None:
+        if change == f"delete {before[1].keys[0]}":
+            raise StorageUnavailable("injected")
+
+    told = scene.run_all(versions, store=ChangeWatch(scene.store, fail))
+    assert outcomes(told) == ["committed", "StorageUnavailable", "committed"]
+    assert outcomes(scene.run_all(versions)) == ["unchanged"] * 3
+    scene.sound()
+
+
+def test_a_fault_of_the_program_while_it_publishes_is_told(scene: JobScene) -> None:
+    versions = [scene.land(name, content) for name, content in CONTENTS.items()]
+
+    def fail(_: int, change: str) -> None:
+        if change.startswith("put _lakehead/commits"):
+            raise RuntimeError("injected")
+
+    assert outcomes(scene.run_all(versions, store=ChangeWatch(scene.store, fail))) == ["RuntimeError"] * 3
 
 
 def check(scene: JobScene, told: Sequence[JobOutcome | Exception]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from lakehead.contract import Contract
 from lakehead.errors import HeaderMismatch, LakeheadError, QualityCheckFailed, TooManyQuarantined
 from lakehead.etl import together
 from lakehead.etl.base import EngineResult, Load
+from lakehead.etl.csv_relation import read_csv
 from lakehead.etl.duckdb_engine import DuckDBEngine
-from lakehead.etl.together import SmallFile, Together
+from lakehead.etl.together import QUERY_RECORDS, SMALL_BYTES, SMALL_RECORDS, SmallFile, Together
 from lakehead.model import ObjectVersion
 
 HEADER = "order_id,customer_id,product,quantity,price,order_date\n"
@@ -35,9 +37,9 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     run = Together.run
 
-    def watched(self: Together) -> bool:
+    def watched(self: Together) -> None:
         sizes.append(len(self.files))
-        return run(self)
+        run(self)
 
     monkeypatch.setattr(Together, "run", watched)
     return sizes
@@ -56,8 +58,8 @@ def load(engine: DuckDBEngine, texts: Sequence[str | bytes], contract: Contract,
     return [told(result, one.staging) for one, result in zip(loads, results, strict=True)]
 
 
-def told(result: EngineResult | LakeheadError, staging: Path) -> Found | LakeheadError:
-    if isinstance(result, LakeheadError):
+def told(result: EngineResult | LakeheadError | None, staging: Path) -> Found | LakeheadError | None:
+    if result is None or isinstance(result, LakeheadError):
         return result
     counts = result.rows_read, result.rows_committed, result.rows_quarantined
     files = {str(path.relative_to(staging)): path.read_bytes() for path in staging.rglob("*") if path.is_file()}
@@ -161,23 +163,63 @@ def test_a_check_of_whole_files_looks_at_one_file(
     assert shared == [3]
 
 
-def test_large_files_and_repeated_keys_are_loaded_alone(
-    engine: DuckDBEngine, make_contract: Callable[..., Contract], tmp_path: Path, shared: list[int],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+def test_repeated_keys_are_loaded_alone(
+    engine: DuckDBEngine, make_contract: Callable[..., Contract], tmp_path: Path, shared: list[int]
+) -> None:
     number = {"name": "a", "logicalType": "integer", "unique": True}
     contract = make_contract(number, {"name": "b", "logicalType": "string"})
     assert [one[0] for one in load(engine, ["a,b\n1,x\n", "a,b\n1,x\n1,y\n"], contract, tmp_path / "keys")] == [
         (1, 1, 0),
         (2, 1, 1),
     ]
-    monkeypatch.setattr(together, "SMALL_BYTES", 10)
-    plain = make_contract({"name": "a", "logicalType": "string"}, {"name": "b", "logicalType": "string"})
-    assert [one[0] for one in load(engine, ["a,b\n1,x\n", "a,b\n1,2345678\n"], plain, tmp_path / "large")] == [
-        (1, 1, 0),
-        (1, 1, 0),
-    ]
+    assert shared == []
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "orders.csv.gz", "hidden.csv.gz"])
+def test_a_large_file_is_handed_back(
+    engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int], name: str
+) -> None:
+    """Also where it only shows when an archive was read: its last member is small."""
+    text = (HEADER + "".join(map(row, range(100_000)))).encode()
+    assert len(text) > 2 * SMALL_BYTES
+    data = {"orders.csv": text, "orders.csv.gz": gzip.compress(text)}.get(
+        name, gzip.compress(text) + gzip.compress(b"")
+    )
+    (tmp_path / "large").write_bytes(data)
+    (tmp_path / "small").write_text(HEADER + row(1))
+    large, small = (
+        Load(tmp_path / which, ObjectVersion("raw", f"sales/orders/{key}", "etag-1"), tmp_path / f"{which}-staging")
+        for which, key in (("large", name), ("small", "small.csv"))
+    )
+    told = engine.load_together([large, small], orders)
+    assert told[0] is None and isinstance(told[1], EngineResult)
     assert shared == [1]
+    assert not [path for path in (tmp_path / "large-staging").rglob("*") if path.is_file()]
+    assert engine.load(large.source, orders, origin=large.origin, staging=large.staging).rows_committed == 100_000
+
+
+def test_a_query_takes_no_more_than_it_can_hold(
+    engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert SMALL_RECORDS < QUERY_RECORDS < 122_880, "a row group of DuckDB's tables"
+    texts = [HEADER + row(number) + row(number) for number in range(5)]
+    monkeypatch.setattr(together, "QUERY_RECORDS", 5)
+    assert [one[0] for one in load(engine, texts, orders, tmp_path / "records")] == [(2, 2, 0)] * 5
+    monkeypatch.setattr(together, "QUERY_BYTES", len(texts[0]) * 3)
+    monkeypatch.setattr(together, "QUERY_RECORDS", 100)
+    assert [one[0] for one in load(engine, texts, orders, tmp_path / "bytes")] == [(2, 2, 0)] * 5
+    assert shared == [2, 2, 1, 3, 2]
+
+
+@pytest.mark.parametrize("name", ["_file", "_FILE", "file"])
+def test_a_column_may_have_any_name(
+    engine: DuckDBEngine, make_contract: Callable[..., Contract], tmp_path: Path, shared: list[int], name: str
+) -> None:
+    contract = make_contract(
+        {"name": "a", "logicalType": "string", "transformLogic": f'"{name}"'}, {"name": "b", "logicalType": "string"}
+    )
+    assert [one[0] for one in load(engine, [f"{name},b\n1,2\n"] * 2, contract, tmp_path)] == [(1, 1, 0)] * 2
+    assert shared == [2]
 
 
 def test_an_engine_says_whose_files_share_a_query(
@@ -203,13 +245,22 @@ def test_rows_that_do_not_come_back_are_noticed_and_each_file_is_loaded_alone(
     assert shared == [2, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        (lambda *given, **options: read_csv(*given, **{**options, "longest": 8}), "maximum line size"),
+        (lambda *_, **__: "nowhere", "nowhere"),
+    ],
+    ids=["refused rows", "refused query"],
+)
 def test_what_duckdb_cannot_read_together_is_loaded_alone(
-    engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_: Together) -> None:
-        raise duckdb.InvalidInputException("injected")
-
-    monkeypatch.setattr(Together, "_judge", refuse)
+    engine: DuckDBEngine, orders: Contract, tmp_path: Path, shared: list[int], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, how: Callable[..., str], reason: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(together, "read_csv", how)
     found = load(engine, [HEADER + row(1), HEADER + row(2, quantity="x") + row(3)], orders, tmp_path)
     assert [one[0] for one in found] == [(1, 1, 0), (2, 1, 1)]
     assert shared == [2, 1, 1]
+    assert [reason in line.casefold() for line in caplog.messages] == [True] * 3
+    monkeypatch.undo()
+    assert [one[0] for one in load(engine, [HEADER + row(1)] * 2, orders, tmp_path / "again")] == [(1, 1, 0)] * 2

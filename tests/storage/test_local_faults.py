@@ -12,11 +12,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from support.faulty import FaultyDisk
+from support.stores import raised
 
 from lakehead.errors import Busy, ConfigError, InvalidKey, LakeheadError, ObjectNotFound, StorageUnavailable
 from lakehead.storage import LocalStore, Move, Put
@@ -232,6 +235,85 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, code: int) -> None:
     monkeypatch.setattr(os, name, fail)
 
 
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EMFILE])
+def test_what_was_put_before_another_failed_is_durable(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    disk = FaultyDisk(code=code, fails=lambda name, path: name == "link" and path.name == "1")
+    disk.install(monkeypatch)
+    told = local.put_all("b", [Put(f"new/{number}/{number}", b"1") for number in range(3)])
+    assert [type(one) for one in told] == [type(None), StorageUnavailable, type(None)]
+    assert keys_of(local) == ["new/0/0", "new/2/2"]
+    assert disk.would_lose(local.root / "b" / key for key in keys_of(local)) == set()
+
+
+def test_what_was_moved_before_another_failed_is_durable(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    staging = local.staging_dir("b", "a")
+    for number in range(3):
+        (staging / str(number)).write_bytes(b"1")
+    disk = FaultyDisk(code=errno.EIO, fails=lambda name, path: name == "rename" and path.name == "1")
+    disk.install(monkeypatch)
+    told = local.move_files("b", [Move(staging / str(number), f"new/{number}/{number}") for number in range(3)])
+    assert [type(one) for one in told] == [type(None), StorageUnavailable, type(None)]
+    assert disk.would_lose(local.root / "b" / key for key in keys_of(local)) == set()
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_a_failed_put_left_is_made_durable_by_the_next(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """The folders that it made are there then, and so is the object, so that nobody would make them again."""
+    disk = FaultyDisk(code=errno.EIO, fails=lambda name, path: name == "fsync" and path.is_dir())
+    disk.install(monkeypatch)
+    with pytest.raises(StorageUnavailable):
+        local.put_all("b", [Put("new/folder/1", b"1")])
+    disk.fails = None
+    if again:
+        local.make_durable("b", ["new/folder/1"])
+    else:
+        local.put("b", "new/folder/2", b"1")
+    assert disk.would_lose(local.root / "b" / key for key in keys_of(local)) == set()
+
+
+def test_folders_of_another_process_are_made_durable(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have died between making them and the fsync."""
+    disk = FaultyDisk()
+    disk.install(monkeypatch)
+    (local.root / "b/new/folder").mkdir(parents=True)
+    local.put("b", "new/folder/1", b"1")
+    assert disk.would_lose([local.root / "b/new/folder/1"]) == set()
+
+
+def test_a_folder_that_was_removed_and_made_again_is_made_durable_again(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FaultyDisk()
+    disk.install(monkeypatch)
+    for _ in range(2):
+        local.put("b", "new/folder/1", b"1")
+        assert disk.would_lose([local.root / "b/new/folder/1"]) == set()
+        local.delete("b", "new/folder/1")
+
+
+def test_many_files_are_fsynced_also_where_no_thread_can_be_started(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, str]]
+) -> None:
+    """As when the interpreter is ending."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    assert list(local.put_all("b", [Put(f"x/{number}", b"1") for number in range(3)])) == [None] * 3
+    assert [kind for kind, _ in steps] == ["fsync"] * 3 + ["link"] * 3 + ["fsync"] * 2
+
+
+def test_a_staged_file_that_is_gone_is_no_missing_bucket(local: LocalStore) -> None:
+    (told,) = local.move_files("b", [Move(local.staging_dir("b", "a") / "gone", "k")])
+    assert isinstance(told, StorageUnavailable)
+    assert "gone" in told.where["path"]
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE, errno.EDQUOT])
 @pytest.mark.parametrize("step", ["fsync", "rename", "open"])
 def test_a_failing_disk_is_unavailable_storage_and_leaves_the_old_object(
@@ -266,7 +348,8 @@ def every_read_and_write(local: LocalStore, key: str, source: Path) -> list[Call
         lambda: local.put("b", key, b"new"),
         lambda: local.put("b", key, b"new", if_none_match=True),
         lambda: local.put_file("b", key, source),
-        lambda: local.move_files("b", [Move(source, key)]),
+        lambda: raised(local.move_files("b", [Move(source, key)])),
+        lambda: raised(local.put_all("b", [Put(key, b"new")])),
         lambda: local.delete("b", key),
     ]
 

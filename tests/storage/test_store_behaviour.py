@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.stores import raised
 
 from lakehead.errors import BucketNotFound, InvalidKey, ObjectNotFound, PreconditionFailed, UsageError
 from lakehead.model import sequencer_order
@@ -99,7 +100,8 @@ def test_a_key_that_no_store_may_hold_is_refused_everywhere(
     calls: list[Callable[[], object]] = [
         lambda: store.put(bucket, key, b""),
         lambda: store.put_file(bucket, key, source),
-        lambda: store.move_files(bucket, [Move(source, key)]),
+        lambda: raised(store.move_files(bucket, [Move(source, key)])),
+        lambda: raised(store.put_all(bucket, [Put(key, b"")])),
         lambda: store.head(bucket, key),
         lambda: store.get(bucket, key),
         lambda: store.get_with_etag(bucket, key),
@@ -256,6 +258,23 @@ def test_many_objects_are_put_at_once_each_under_its_own_condition(store: Object
     assert [type(one) for one in refused] == [type(None), PreconditionFailed, type(None), PreconditionFailed]
     assert {key: store.get(bucket, key) for key in listed(store, bucket)} == {"a": b"2", "b": b"1", "c/d": b"2"}
     assert list(store.put_all(bucket, [])) == []
+
+
+def test_a_key_that_cannot_be_is_told_beside_those_that_can(store: ObjectStore, bucket: str) -> None:
+    source = store.staging_dir(bucket, "attempt-1") / "file"
+    source.write_bytes(b"2")
+    assert [type(one) for one in store.put_all(bucket, [Put("../x", b"1"), Put("a", b"1")])] == [InvalidKey, type(None)]
+    told = store.move_files(bucket, [Move(source, "../y"), Move(source, "b")])
+    assert [type(one) for one in told] == [InvalidKey, type(None)]
+    assert listed(store, bucket) == ["a", "b"]
+    store.make_durable(bucket, ["a", "b"])
+
+
+def test_locks_that_are_free_are_held_without_waiting(store: ObjectStore, bucket: str) -> None:
+    with store.lock(bucket, "object-1"), store.try_lock(bucket, "object-1", "object-2") as held:
+        assert held == ({"object-2"} if store.excludes else {"object-1", "object-2"})
+    with store.try_lock(bucket, "object-1", "object-2") as held:
+        assert held == {"object-1", "object-2"}
 
 
 def test_staging_is_empty_at_every_try_and_in_no_listing(store: ObjectStore, bucket: str) -> None:

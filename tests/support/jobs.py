@@ -273,13 +273,21 @@ class ChangeWatch:
         self._on_change(self.changes, f"{name} {target}")
 
     def put_all(self, bucket: str, puts: Sequence[Put]) -> list[Any]:
-        refused: list[Any] = []
-        for put in puts:
-            self._changing("put", bucket, put.key)
-            refused += self._store.put_all(bucket, [put])
-        return refused
+        return self._each("put", bucket, puts, lambda chosen: self._store.put_all(bucket, chosen))
 
-    def move_files(self, bucket: str, moves: Sequence[Move]) -> None:
-        for move in moves:
-            self._changing("move", bucket, move.key)
-            self._store.move_files(bucket, [move])
+    def move_files(self, bucket: str, moves: Sequence[Move]) -> list[Any]:
+        return self._each("move", bucket, moves, lambda chosen: self._store.move_files(bucket, chosen))
+
+    def _each(
+        self, name: str, bucket: str, items: Sequence[Any], work: Callable[[list[Any]], Sequence[Any]]
+    ) -> list[Any]:
+        """A fault at one leaves it out of the work, and is told in its place, as stores do it."""
+        told: dict[int, Any] = {}
+        for number, item in enumerate(items):
+            try:
+                self._changing(name, bucket, item.key)
+            except LakeheadError as error:
+                told[number] = error
+        rest = [number for number in range(len(items)) if number not in told]
+        told.update(zip(rest, work([items[number] for number in rest]), strict=True))
+        return [told[number] for number in range(len(items))]

@@ -10,12 +10,14 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lakehead.errors import LakeheadError
 from lakehead.storage import LocalStore, ObjectStore, S3Store
 
 READY_SECONDS = 30.0
@@ -95,3 +97,10 @@ def bucket(store: ObjectStore) -> str:
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     store.create_bucket(name)
     return name
+
+
+def raised(told: Sequence[LakeheadError | None]) -> None:
+    """Raise what a call that does many things tells of one of them."""
+    for error in told:
+        if error is not None:
+            raise error

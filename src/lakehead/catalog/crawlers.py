@@ -211,7 +211,7 @@ class Crawlers:
             if run.told is None:
                 run.told = self._described(run.target, "READY", run.done.result())
             ready.set_result(run.told)
-        except Exception as error:
+        except BaseException as error:  # whatever ended the crawl: who waits has to be told
             ready.set_exception(error)
 
     def _watch(self, name: str, ready: Future[dict[str, Json]]) -> None:
@@ -220,7 +220,7 @@ class Crawlers:
             while is_held(self._lock_file(name)):
                 pause.wait(_POLL_SECONDS)
             ready.set_result(self.get(name))
-        except Exception as error:
+        except BaseException as error:
             ready.set_exception(error)
 
     def _start(self, name: str, *, full: bool) -> Future[Crawl]:

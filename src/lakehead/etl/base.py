@@ -154,8 +154,11 @@ class Engine(Protocol):
     def shares(self, contract: Contract) -> bool:
         """Whether files of this contract gain by being loaded together. Where not, they only wait for each other."""
 
-    def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
-        """Load many small files, each as by `load` and into the same files; for each its result, or what it raises."""
+    def load_together(self, loads: Sequence[Load], contract: Contract) -> Sequence[EngineResult | LakeheadError | None]:
+        """Load many small files, each as by `load` and into the same files; for each its result, or what it raises.
+
+        None where a file is too large for that: it is for `load`, once the others need not wait for it.
+        """
 
     def close(self) -> None:
         """Let go of what is kept for the next load."""

@@ -8,9 +8,10 @@ Whoever comes next finishes what a crash left: the record names the files that i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
-from lakehead.errors import CommitConflict, CorruptRecord, ObjectNotFound, PreconditionFailed
+from lakehead.errors import CommitConflict, CorruptRecord, LakeheadError, ObjectNotFound, PreconditionFailed
 from lakehead.etl.base import CommitRecord, JobOutcome
 from lakehead.etl.plan import Candidate, Outcome, PublishPlan, Stored, decide, plan_nothing, plan_publish, portions_of
 from lakehead.etl.record import decode
@@ -99,51 +100,111 @@ def publish(plan: PublishPlan, store: ObjectStore) -> JobOutcome:
     """Carry out a plan. Its staged files are consumed.
 
     Raises CommitConflict when the record is not the one that the plan was made over: then nothing of the plan counts,
-    and its files are removed again.
+    and its files are removed again. Raises what stores raise.
     """
     (told,) = publish_all([plan], store)
-    if isinstance(told, CommitConflict):
+    if isinstance(told, LakeheadError):
         raise told
     return told
 
 
-def publish_all(plans: Sequence[PublishPlan], store: ObjectStore) -> list[JobOutcome | CommitConflict]:
+def publish_all(plans: Sequence[PublishPlan], store: ObjectStore) -> list[JobOutcome | LakeheadError]:
     """Carry out the plans for different objects of one bucket, each as by `publish`; they share waits for the disk.
 
-    Raises what stores raise: then each plan may have been carried out or not, and its job is to be run again.
+    For each its outcome, or what `publish` raises. After an error other than CommitConflict the plan may have been
+    carried out or not, and its job is to be run again: only then its record is made durable, if it is there.
     """
-    for plan in plans:
-        for key in plan.leftovers:
-            store.delete(plan.bucket, key)
-    moves = [move for plan in plans for move in plan.moves]
-    if moves:
-        store.move_files(plans[0].bucket, moves)
-    refused = _put_records(plans, store)
-    return [_finish(plan, store, refused.get(plan.commit_key)) for plan in plans]
+    faults: dict[int, LakeheadError] = {}
+    for step in (_delete_leftovers, _move_files, _put_records, _make_durable):
+        going = {number: plan for number, plan in enumerate(plans) if number not in faults}
+        faults |= step(going, store)
+    return [faults.get(number) or _finish(plan, store) for number, plan in enumerate(plans)]
 
 
-def _put_records(plans: Sequence[PublishPlan], store: ObjectStore) -> dict[str, PreconditionFailed]:
-    """Put the records. Returns what kept one from being put, by its key."""
-    puts = [Put(plan.commit_key, plan.document, plan.if_match) for plan in plans if plan.document is not None]
-    refused = store.put_all(plans[0].bucket, puts) if puts else ()
-    return {put.key: error for put, error in zip(puts, refused, strict=True) if error is not None}
+_Plans: TypeAlias = Mapping[int, PublishPlan]
+_Faults: TypeAlias = dict[int, LakeheadError]
 
 
-def _finish(plan: PublishPlan, store: ObjectStore, refused: PreconditionFailed | None) -> JobOutcome | CommitConflict:
-    if refused is not None:
+def _delete_leftovers(plans: _Plans, store: ObjectStore) -> _Faults:
+    faults: _Faults = {}
+    for number, plan in plans.items():
+        try:
+            for key in plan.leftovers:
+                store.delete(plan.bucket, key)
+        except LakeheadError as error:
+            faults[number] = error
+    return faults
+
+
+def _move_files(plans: _Plans, store: ObjectStore) -> _Faults:
+    moves = [(number, move) for number, plan in plans.items() for move in plan.moves]
+    numbers = [number for number, _ in moves]
+    return _told(numbers, lambda: store.move_files(_bucket(plans), [move for _, move in moves]))
+
+
+def _put_records(plans: _Plans, store: ObjectStore) -> _Faults:
+    puts = {
+        number: Put(plan.commit_key, plan.document, plan.if_match)
+        for number, plan in plans.items()
+        if plan.document is not None
+    }
+    faults = _told(list(puts), lambda: store.put_all(_bucket(plans), list(puts.values())))
+    for number, fault in faults.items():
+        if isinstance(fault, PreconditionFailed):
+            faults[number] = _conflict(plans[number], store, fault)
+    return faults
+
+
+def _make_durable(plans: _Plans, store: ObjectStore) -> _Faults:
+    """What is told to be there already may have been left by an attempt that failed before it was durable."""
+    there = {number: plan.commit_key for number, plan in plans.items() if plan.document is None}
+
+    def make_durable() -> Sequence[None]:
+        store.make_durable(_bucket(plans), list(there.values()))
+        return [None] * len(there)
+
+    return _told(list(there), make_durable)
+
+
+def _bucket(plans: _Plans) -> str:
+    return next(iter(plans.values())).bucket
+
+
+def _told(numbers: Sequence[int], work: Callable[[], Sequence[LakeheadError | None]]) -> _Faults:
+    """What work that is shared tells of each number, or raises for all of them; nothing is done for none."""
+    if not numbers:
+        return {}
+    try:
+        return {number: error for number, error in zip(numbers, work(), strict=True) if error is not None}
+    except LakeheadError as error:
+        return dict.fromkeys(numbers, error)
+
+
+def _conflict(plan: PublishPlan, store: ObjectStore, refused: PreconditionFailed) -> LakeheadError:
+    """Another attempt was first: then this one's files are removed again."""
+    try:
         _withdraw(plan, store)
-        conflict = CommitConflict(
-            "another attempt wrote the object's commit record in between",
-            hint="Run the job again.",
-            bucket=plan.bucket,
-            key=plan.commit_key,
-        )
-        conflict.__cause__ = refused
-        return conflict
-    for key in plan.deletions:
-        store.delete(plan.bucket, key)
+    except LakeheadError as error:
+        return error
+    conflict = CommitConflict(
+        "another attempt wrote the object's commit record in between",
+        hint="Run the job again.",
+        bucket=plan.bucket,
+        key=plan.commit_key,
+    )
+    conflict.__cause__ = refused
+    return conflict
+
+
+def _finish(plan: PublishPlan, store: ObjectStore) -> JobOutcome | LakeheadError:
+    """Delete what the record replaced. Where that fails, the job is run again and deletes it as leftovers."""
     record = plan.record
     with log_context(execution=record.execution, object=str(record.source), dataset=record.dataset):
+        try:
+            for key in plan.deletions:
+                store.delete(plan.bucket, key)
+        except LakeheadError as error:
+            return error
         _log.info("%s: %d rows committed, %d quarantined", plan.outcome, record.rows_committed, record.rows_quarantined)
     return JobOutcome(str(plan.outcome), record, plan.commit_key)
 

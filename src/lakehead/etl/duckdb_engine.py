@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lakehead.contract import Contract, sql
 from lakehead.contract.plan import ColumnPlan, column_plan
-from lakehead.errors import LakeheadError
+from lakehead.errors import LakeheadError, TerminalError
 from lakehead.etl import folders
 from lakehead.etl.base import EngineResult, Load, StagedFile
+from lakehead.etl.csv_relation import TEXT, read_csv
 from lakehead.etl.header import Columns
 from lakehead.etl.judged import Judged, Partition, partitions, threads_of
 from lakehead.etl.judging import Judging, Lines, ManyInDoubt
@@ -28,7 +30,7 @@ from lakehead.etl.scan import MAX_RECORD
 from lakehead.etl.sessions import Sessions, columns_optional, explained
 from lakehead.etl.staging import Accepted, write_partitions
 from lakehead.etl.tally import Tally
-from lakehead.etl.together import SmallFile, Together, small_file
+from lakehead.etl.together import SMALL_BYTES, NotTogether, SmallFile, Together, queries, small_file, surely_large
 from lakehead.model import ObjectVersion
 from lakehead.private import make_folder
 
@@ -38,13 +40,15 @@ if TYPE_CHECKING:
 _LONGEST_ROW = 5 * MAX_RECORD
 """In bytes, and with quotes doubled and a line number before it: what DuckDB must be ready for."""
 
+_log = logging.getLogger(__name__)
+
 
 class DuckDBEngine:
     """Loads files with DuckDB. Safe to use from several threads; each load has a database of its own.
 
-    `memory_limit` (a size as DuckDB writes it, `1GB`) and `threads` are of one query. `fast` and `together` let plain
-    files be read as such and small ones share a query; the rows are the same. What does not fit spills to the
-    staging directory, or below `temp_dir`.
+    `memory_limit` (a size as DuckDB writes it, `1GB`) and `threads` are of one query. `fast` lets plain files be read
+    as such, and small ones share a query; the rows are the same. What does not fit spills to the staging directory, or
+    below `temp_dir`.
     """
 
     name = "duckdb"
@@ -56,9 +60,8 @@ class DuckDBEngine:
         threads: int | None = None,
         temp_dir: Path | None = None,
         fast: bool = True,
-        together: bool = True,
     ) -> None:
-        self.memory_limit, self.temp_dir, self.fast, self.together = memory_limit, temp_dir, fast, together
+        self.memory_limit, self.temp_dir, self.fast = memory_limit, temp_dir, fast
         self.sessions = Sessions(memory_limit=memory_limit, threads=threads)
 
     def load(self, source: Path, contract: Contract, *, origin: ObjectVersion, staging: Path) -> EngineResult:
@@ -67,49 +70,66 @@ class DuckDBEngine:
         Raises SourceError for a file that cannot be loaded as its contract says, CountMismatch if rows got lost on
         the way, StorageUnavailable when the disk is full, Busy when the memory limit is too low.
         """
-        (found,) = self.load_together([Load(source, origin, staging)], contract)
-        if isinstance(found, LakeheadError):
-            raise found
-        return found
+        one = Load(source, origin, staging)
+        with _working(one):
+            (told,) = self._load([self._open(one, contract, large=True)], contract)
+        if not isinstance(told, EngineResult):
+            assert told is not None, "a large file was asked for"
+            raise told
+        return told
 
     def shares(self, contract: Contract) -> bool:
         """See `Engine.shares`. Telling repeated keys apart reorders rows, so such files are loaded one by one."""
-        return self.fast and self.together and not contract.unique_keys
+        return self.fast and not contract.unique_keys
 
-    def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError]:
-        """See `Engine.load_together`. Small plain files share a query, also where there is only one."""
-        with contextlib.ExitStack() as stack:
-            for one in loads:
-                stack.callback(shutil.rmtree, one.staging / "work", ignore_errors=True)
-            found = [self._open(one, contract) for one in loads]
-            small = [one for one in found if isinstance(one, SmallFile)]
-            for layout in dict.fromkeys(one.layout for one in small):
-                self._share([one for one in small if one.layout == layout], contract)
-        return [one.told() if isinstance(one, SmallFile) else one for one in found]
+    def load_together(self, loads: Sequence[Load], contract: Contract) -> list[EngineResult | LakeheadError | None]:
+        """See `Engine.load_together`. Small plain files share a query, as many as one holds; then come small others."""
+        with _working(*loads):
+            return self._load([self._open(one, contract, large=False) for one in loads], contract)
 
     def close(self) -> None:
         """Close what is kept for the next load."""
         self.sessions.close()
 
-    def _open(self, load: Load, contract: Contract) -> EngineResult | LakeheadError | SmallFile:
-        """Look at a file, and load it unless it is a small one."""
+    def _open(self, load: Load, contract: Contract, *, large: bool) -> _Opened:
+        """Look at a file. None for a large one where that is not wanted."""
         place, work = Place.of(contract, load.origin), load.staging / "work"
         try:
             with explained(place, self.memory_limit):
+                if not large and surely_large(load.source, load.origin.key):
+                    return None
                 make_folder(work)
                 reading = read_source(load.source, contract, place, work)
-                small = small_file(reading, place, load.staging, contract) if self.fast and self.together else None
-                return small or self._alone(reading, contract, place, load.staging)
+                if not large and reading.text.size > SMALL_BYTES:
+                    return None
+                return self._small(reading, place, load.staging, contract) or _Other(reading, place, load.staging)
         except LakeheadError as error:
             return error
 
-    def _alone(self, reading: Reading, contract: Contract, place: Place, staging: Path) -> EngineResult:
+    def _small(self, reading: Reading, place: Place, staging: Path, contract: Contract) -> SmallFile | None:
+        return small_file(reading, place, staging, contract) if self.fast else None
+
+    def _load(self, opened: Sequence[_Opened], contract: Contract) -> list[EngineResult | LakeheadError | None]:
+        for files in queries([one for one in opened if isinstance(one, SmallFile)]):
+            self._share(files, contract)
+        return [self._outcome(one, contract) for one in opened]
+
+    def _outcome(self, one: _Opened, contract: Contract) -> EngineResult | LakeheadError | None:
+        if isinstance(one, SmallFile):
+            return one.told()
+        return self._alone(one, contract) if isinstance(one, _Other) else one
+
+    def _alone(self, one: SmallFile | _Other, contract: Contract) -> EngineResult | LakeheadError:
+        reading, staging = one.reading, one.staging
         if reading.columns is None:
             return reading.no_rows()
-        with self._session(staging) as connection:
-            tally, work = Tally(contract, place), staging / "work"
-            load = _Load(connection, column_plan(contract), reading, reading.columns, tally, staging, work)
-            return load.run(fast=self.fast)
+        try:
+            with explained(one.place, self.memory_limit), self._session(staging) as connection:
+                tally, work = Tally(contract, one.place), staging / "work"
+                load = _Load(connection, column_plan(contract), reading, reading.columns, tally, staging, work)
+                return load.run(fast=self.fast)
+        except LakeheadError as error:
+            return error
 
     def _session(self, staging: Path) -> contextlib.AbstractContextManager[DuckDBPyConnection]:
         spill = (self.temp_dir / staging.name if self.temp_dir else staging / "work") / "spill"
@@ -119,18 +139,40 @@ class DuckDBEngine:
         """Load small files by one query; one by one where that cannot be done, so that none spoils another."""
         first = files[0]
         try:
-            with explained(first.place, self.memory_limit):
-                with self._session(first.staging) as connection:
-                    if Together(connection, column_plan(contract), files, first.staging / "work").run():
-                        return
-                if len(files) == 1:
-                    first.outcome = self._alone(first.reading, contract, first.place, first.staging)
-        except LakeheadError as error:
-            if len(files) == 1:
+            with explained(first.place, self.memory_limit), self._session(first.staging) as connection:
+                Together(connection, column_plan(contract), files, first.staging / "work").run()
+        except (NotTogether, LakeheadError) as error:
+            if len(files) > 1:
+                _log.warning("%d small files are loaded one by one, for their query failed: %s", len(files), error)
+                for file in files:
+                    self._share([file], contract)
+            elif isinstance(error, NotTogether | TerminalError):
+                _log.warning("a small file is loaded as a large one, for its query failed: %s", error)
+                first.outcome = self._alone(first, contract)
+            else:
                 first.outcome = error
-        if len(files) > 1:
-            for file in files:
-                self._share([file], contract)
+
+
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """A file that shares no query."""
+
+    reading: Reading
+    place: Place
+    staging: Path
+
+
+_Opened: TypeAlias = SmallFile | _Other | LakeheadError | None
+
+
+@contextmanager
+def _working(*loads: Load) -> Iterator[None]:
+    """Remove the loads' temporary files at the end."""
+    try:
+        yield
+    finally:
+        for one in loads:
+            shutil.rmtree(one.staging / "work", ignore_errors=True)
 
 
 @dataclass
@@ -214,34 +256,25 @@ class _Load:
     def _plain(self, path: Path, line: int = 1) -> str:
         """A relation of the rows of a file of which each line is a record; its first line has this number."""
         skip = self.columns.first_line - 1 if line == 1 else 0
-        options = self._options(self.columns.names, skip=skip)
-        numbered = f"ROW_NUMBER() OVER () + {line + skip - 1} AS _line"
-        return f"(SELECT {numbered}, * FROM read_csv({sql.text(str(path))}, {options}))"
+        columns = dict.fromkeys(self.columns.names, TEXT)
+        rows = read_csv(path, self.contract.dialect, columns, skip=skip, longest=_LONGEST_ROW)
+        return f"(SELECT ROW_NUMBER() OVER () + {line + skip - 1} AS _line, * FROM {rows})"
 
     def _careful(self) -> Judged:
         self.normalised = found = self.reading.normalise(self.contract, self.columns, self.work)
         self.tally.begin(found)
-        names = ("_line", *self.columns.names)
-        options = self._options(names, skip=0, parallel=not found.spans) + r", new_line = '\n'"
-        path = sql.text(str(found.clean))
-        judged = self.judging.whole(
-            f"(SELECT * REPLACE (CAST(_line AS BIGINT) AS _line) FROM read_csv({path}, {options}))"
+        columns = dict.fromkeys(("_line", *self.columns.names), TEXT)
+        rows = read_csv(
+            found.clean,
+            self.contract.dialect,
+            columns,
+            parallel=not found.spans,
+            longest=_LONGEST_ROW,
+            all_lf=True,  # the careful reader's copy is, and it has quotes
         )
+        judged = self.judging.whole(f"(SELECT * REPLACE (CAST(_line AS BIGINT) AS _line) FROM {rows})")
         self.tally.demand("DuckDB read another number of records than Python", found.good, judged.rows)
         return judged
-
-    def _options(self, names: tuple[str, ...], *, skip: int, parallel: bool = True) -> str:
-        dialect = self.contract.dialect
-        columns = ", ".join(f"{sql.text(name)}: 'VARCHAR'" for name in names)
-        quote = sql.text(dialect.quote)
-        # DuckDB 2.0 reads no rows at all from a CRLF file when new_line is given, and takes a CR within quotes for a
-        # line end when it is not: only the careful reader's copy has quotes, and is all LF.
-        return (
-            f"columns = {{{columns}}}, auto_detect = false, hive_partitioning = false, header = false, skip = {skip}, "
-            f"delim = {sql.text(dialect.delimiter)}, quote = {quote}, escape = {quote}, comment = '', "
-            f"strict_mode = true, null_padding = false, ignore_errors = false, parallel = {str(parallel).lower()}, "
-            f"max_line_size = {_LONGEST_ROW}"
-        )
 
     def _count_refused(self, judged: Judged) -> None:
         """Count the rows of each list of reasons."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lakehead.contract import Contract
 from lakehead.errors import CommitConflict, LakeheadError, ObjectChanged, ObjectNotFound
-from lakehead.etl.base import Engine, JobOutcome, JobRequest, Load
+from lakehead.etl.base import Engine, EngineResult, JobOutcome, JobRequest, Load
 from lakehead.etl.commit import PublishPlan, publish_all
 from lakehead.etl.job import Job, Loaded, Read, object_lock, run_job
 from lakehead.etl.staged import checked_all
@@ -31,7 +31,7 @@ def run_jobs(
 ) -> list[JobOutcome | Exception]:
     """Load versions of objects of one dataset, each as by `run_job`; for each its outcome, or what that would raise.
 
-    No object's fault spoils another's load: what cannot be done together is done one by one.
+    No object's fault spoils another's load: what cannot be done together is done one by one, after the others.
     """
     jobs = [Job(request, contract, engine, raw, processed, processed_bucket) for request in requests]
     batch = _Batch(contract, engine, processed, processed_bucket)
@@ -39,7 +39,7 @@ def run_jobs(
     first = {job.request.source.id: number for number, job in reversed([*enumerate(jobs)])}
     if len(first) > 1 and contract.on_duplicate_content == "load":
         try:
-            batch.run({number: jobs[number] for number in first.values()})
+            batch.run({number: jobs[number] for number in sorted(first.values())})
         except LakeheadError as error:
             _log.warning("loading %d files together failed, so each is loaded by itself: %s", len(first), error)
         except Exception:
@@ -81,12 +81,15 @@ class _Batch:
         with contextlib.ExitStack() as stack:
             opened = self._open(jobs, stack)
             loaded = self._load(jobs, opened)
-            names = [object_lock(jobs[number].request.source.id) for number in loaded]
-            with self.processed.lock(self.bucket, *names):
-                self._publish(self._plan(jobs, opened, loaded))
+            locks = {number: object_lock(jobs[number].request.source.id) for number in loaded}
+            # To wait for one would be to keep others waiting for the rest.
+            with self.processed.try_lock(self.bucket, *locks.values()) as held:
+                free = {number: one for number, one in loaded.items() if locks[number] in held}
+                self._publish(self._plan(jobs, opened, free))
 
     def _open(self, jobs: dict[int, Job], stack: contextlib.ExitStack) -> dict[int, Read]:
-        opened = {}
+        opened: dict[int, Read] = {}
+        contents: set[str] = set()
         for number, job in jobs.items():
             with _logged(job):
                 try:
@@ -98,27 +101,31 @@ class _Batch:
                     continue
             if isinstance(found, JobOutcome):
                 self.outcomes[number] = found
-            else:
+            elif found.content_sha256 not in contents:
+                # The same bytes under another key: alone, after this one, it is told so.
+                contents.add(found.content_sha256)
                 opened[number] = found
         return opened
 
     def _load(self, jobs: dict[int, Job], opened: dict[int, Read]) -> dict[int, Loaded]:
         loads = [Load(read.path, read.source, read.out) for read in opened.values()]
-        results = dict(zip(opened, self.engine.load_together(loads, self.contract), strict=True))
-        good = {number: result for number, result in results.items() if not isinstance(result, LakeheadError)}
+        with log_context(dataset=self.contract.dataset):
+            results = dict(zip(opened, self.engine.load_together(loads, self.contract), strict=True))
+        good = {number: result for number, result in results.items() if isinstance(result, EngineResult)}
         self.outcomes.update((number, result) for number, result in results.items() if isinstance(result, Exception))
-        with explained(self.bucket):
+        with log_context(dataset=self.contract.dataset), explained(self.bucket):
             listed = [(result, opened[number].out, jobs[number].where()) for number, result in good.items()]
             checked = checked_all(listed)
         loaded = {}
         for number, result in zip(good, checked, strict=True):
-            try:
-                jobs[number].check_unchanged(opened[number])
-            except (ObjectNotFound, ObjectChanged):
-                continue
-            except LakeheadError as error:
-                self.outcomes[number] = error
-                continue
+            with _logged(jobs[number]):
+                try:
+                    jobs[number].check_unchanged(opened[number])
+                except (ObjectNotFound, ObjectChanged):
+                    continue
+                except LakeheadError as error:
+                    self.outcomes[number] = error
+                    continue
             if isinstance(result, LakeheadError):
                 self.outcomes[number] = result
             else:
@@ -138,7 +145,13 @@ class _Batch:
         return plans
 
     def _publish(self, plans: dict[int, PublishPlan]) -> None:
-        if plans:
-            for number, told in zip(plans, publish_all(list(plans.values()), self.processed), strict=True):
-                if not isinstance(told, CommitConflict):
-                    self.outcomes[number] = told
+        told: Sequence[JobOutcome | Exception]
+        try:
+            told = publish_all(list(plans.values()), self.processed)
+        except Exception as error:
+            # A record may be there and not be durable. Run again at once, its job would only find it; a retry is told.
+            _log.exception("publishing %d files together failed", len(plans))
+            told = [error] * len(plans)
+        for number, one in zip(plans, told, strict=True):
+            if not isinstance(one, CommitConflict):
+                self.outcomes[number] = one

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 ROWS_ORDERED = 1 << 20
 """How many rows of a table are ordered at once."""
-_GOOD = "len(_reasons) = 0"
-_BAD = "len(_reasons) > 0"
+GOOD = "len(_reasons) = 0"
+BAD = "len(_reasons) > 0"
 _SURE = "_text IS NULL"
 _SHARE_IN_DOUBT, _ROWS_IN_DOUBT = 0.25, 10_000
 
@@ -80,13 +80,13 @@ class Judging:
         query = self.plan.select_sql(relation, self.absent)
         rows = self._create(self.connection, "judged", query)
         if not self.ordered:
-            return Judged(rows, ("judged",), _GOOD, False, f"SELECT _line, _reasons FROM judged WHERE {_BAD}")
-        self._create(self.connection, "verdicts", f"SELECT _line, _reasons FROM judged WHERE {_BAD}")
+            return Judged(rows, ("judged",), GOOD, False, f"SELECT _line, _reasons FROM judged WHERE {BAD}")
+        self._create(self.connection, "verdicts", f"SELECT _line, _reasons FROM judged WHERE {BAD}")
         # Telling repeated keys apart reorders the rows; then all are ordered at once.
         step = max(rows, 1) if self.plan.contract.unique_keys else ROWS_ORDERED
         parts = []
         for number, start in enumerate(range(0, rows, step)):
-            within = f"rowid >= {start} AND rowid < {start + step} AND {_GOOD}"
+            within = f"rowid >= {start} AND rowid < {start + step} AND {GOOD}"
             query = f"SELECT _line, {self.columns} FROM judged WHERE {within} ORDER BY {self.order}"
             self._create(self.connection, f"part{number}", query)
             parts.append(f"part{number}")
@@ -105,8 +105,8 @@ class Judging:
                 "verdicts",
                 self.plan.select_sql(self.plan.fields_sql("doubtful", self.names), self.absent),
             )
-            refused = f"SELECT _line, _reasons, _text FROM verdicts JOIN doubtful USING (_line) WHERE {_BAD}"
-            if self._first(self.connection, f"SELECT COUNT(*) FROM verdicts WHERE {_GOOD}"):
+            refused = f"SELECT _line, _reasons, _text FROM verdicts JOIN doubtful USING (_line) WHERE {BAD}"
+            if self._first(self.connection, f"SELECT COUNT(*) FROM verdicts WHERE {GOOD}"):
                 ends = [piece.first for piece in pieces[1:]] + [1 << 62]
                 each(self._take_back, [(n, piece.first, end) for (n, piece), end in zip(numbered, ends, strict=True)])
         return Judged(rows, parts, _SURE, self.ordered, refused, texts=True)
@@ -124,7 +124,7 @@ class Judging:
     def _take_back(self, cursor: DuckDBPyConnection, item: tuple[int, int, int]) -> None:
         """Put the good ones of a part's rows that were in doubt where they belong."""
         number, first, end = item
-        found = f"FROM verdicts WHERE {_GOOD} AND _line >= {first} AND _line < {end}"
+        found = f"FROM verdicts WHERE {GOOD} AND _line >= {first} AND _line < {end}"
         if not self._first(cursor, f"SELECT COUNT(*) {found}"):
             return
         columns = f"_line, {self.columns}, CAST(NULL AS VARCHAR) AS _text"

@@ -58,7 +58,7 @@ def write_quarantine(
         "auto_detect = false, hive_partitioning = false, header = false, delim = ',', quote = '\"', escape = '\"', "
         f"new_line = '\\n', strict_mode = true, parallel = false, max_line_size = {_LONGEST})"
     )
-    return _copy(connection, rows_of, count, place, target)
+    return copy_quarantine(connection, rows_of, count, place, target)
 
 
 def write_texts(connection: DuckDBPyConnection, refused: str, count: int, place: Place, target: Path) -> StagedFile:
@@ -67,7 +67,7 @@ def write_texts(connection: DuckDBPyConnection, refused: str, count: int, place:
     Raises CountMismatch.
     """
     rows = f"SELECT _line AS line, _text AS text, _reasons AS reasons FROM ({refused}) ORDER BY line"
-    return _copy(connection, rows, count, place, target)
+    return copy_quarantine(connection, rows, count, place, target)
 
 
 def dropped_rows(
@@ -103,7 +103,11 @@ def _malformed_rows(normalised: Normalised) -> Iterator[Dropped]:
             yield int(line), reason, text
 
 
-def _copy(connection: DuckDBPyConnection, rows: str, count: int, place: Place, target: Path) -> StagedFile:
+def copy_quarantine(connection: DuckDBPyConnection, rows: str, count: int, place: Place, target: Path) -> StagedFile:
+    """Write the file. `rows` is a query of `line`, `text` and `reasons` of all `count` rows that are dropped.
+
+    Raises CountMismatch.
+    """
     origin = place.origin
     bucket, key, etag, dataset = map(sql.text, (origin.bucket, origin.key, origin.etag, place.dataset))
     (written,) = connection.execute(

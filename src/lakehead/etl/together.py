@@ -19,10 +19,12 @@ from lakehead.contract.model import QualityCheck
 from lakehead.contract.plan import ColumnPlan
 from lakehead.errors import LakeheadError
 from lakehead.etl.base import EngineResult, StagedFile
+from lakehead.etl.csv_relation import TEXT, read_csv
 from lakehead.etl.folders import folder_of
 from lakehead.etl.header import Columns
+from lakehead.etl.judging import BAD, GOOD
 from lakehead.etl.place import Place
-from lakehead.etl.quarantine import dropped_rows
+from lakehead.etl.quarantine import copy_quarantine, dropped_rows
 from lakehead.etl.reading import Reading
 from lakehead.etl.scan import MAX_RECORD
 from lakehead.etl.staging import PARQUET
@@ -38,8 +40,14 @@ SMALL_RECORDS = 20_000
 """As many records at most, so that the rows of one partition are one file."""
 LONGEST_ROW = MAX_RECORD + 32
 """In bytes, with the number of its file before it."""
-GOOD = "len(_reasons) = 0"
-BAD = "len(_reasons) > 0"
+QUERY_BYTES = 8 << 20
+QUERY_RECORDS = 100_000
+"""What one query takes at most, of all its files: their rows are held in memory. So many rows are also one row group
+of DuckDB's tables (122,880), so that no file is cut in two by the rows before it."""
+
+
+class NotTogether(Exception):
+    """DuckDB does not read the files together as they would be read alone."""
 
 
 @dataclass(slots=True)
@@ -101,6 +109,32 @@ def small_file(reading: Reading, place: Place, staging: Path, contract: Contract
     return SmallFile(reading, columns, records, place, staging, Tally(contract, place))
 
 
+def surely_large(source: Path, key: str) -> bool:
+    """Whether a file is too large to be loaded beside others, as far as that is told without reading it."""
+    size = source.stat().st_size
+    if not key.lower().endswith(".gz"):
+        return size > 2 * SMALL_BYTES  # UTF-16 takes at most twice the room of UTF-8
+    with source.open("rb") as packed:
+        packed.seek(max(0, size - 4))
+        return int.from_bytes(packed.read(4), "little") > SMALL_BYTES  # RFC 1952, ISIZE: of the last member's text
+
+
+def queries(files: Sequence[SmallFile]) -> Iterator[list[SmallFile]]:
+    """The files that share a query each: of one layout, and no more than a query takes."""
+    for layout in dict.fromkeys(file.layout for file in files):
+        chosen: list[SmallFile] = []
+        size = records = 0
+        for file in files:
+            if file.layout != layout:
+                continue
+            size, records = size + file.reading.text.size, records + file.records
+            if chosen and (size > QUERY_BYTES or records > QUERY_RECORDS):
+                yield chosen
+                chosen, size, records = [], file.reading.text.size, file.records
+            chosen.append(file)
+        yield chosen
+
+
 @dataclass(slots=True)
 class Together:
     """One load of small files of one layout. Table `together` has the number of a row's file as its `_line`."""
@@ -111,22 +145,16 @@ class Together:
     work: Path
     relation: str = "together"
 
-    def run(self) -> bool:
-        """Load the files. False where DuckDB refuses them or counts other records than the scan did.
+    def run(self) -> None:
+        """Load the files. Raises NotTogether, and LakeheadError for what is wrong with all of them.
 
-        Then nothing became of any file. Raises LakeheadError for what is wrong with all of them.
+        Then nothing became of any file, and the session is not to be used again.
         """
-        import duckdb
-
         counts = itertools.accumulate((file.records for file in self.files), initial=0)
         for file, first in zip(self.files, counts, strict=False):
             file.begin(first)
-        try:
-            self._judge()
-        except (duckdb.InvalidInputException, duckdb.ConversionException):
-            return False
-        if not self._count():
-            return False
+        self._judge()
+        self._count()
         self._check()
         self._drop_rows()
         self._order()
@@ -134,7 +162,6 @@ class Together:
             file.outcome = self._write(number, file)
         for table in ("together", "ordered", "dropped"):
             self.connection.execute(f"DROP TABLE IF EXISTS {table}")
-        return True
 
     def _live(self) -> Iterator[tuple[int, SmallFile]]:
         """The files that nothing keeps from being loaded, with their numbers."""
@@ -150,27 +177,26 @@ class Together:
 
     def _judge(self) -> None:
         """Cast and judge the rows of all files; they keep their order."""
+        import duckdb
+
         dialect = self.plan.contract.dialect
         names, absent = self.files[0].layout
         path = self.work / "together.csv"
         with path.open("wb") as text:
             for number, file in enumerate(self.files):
                 text.write(file.text(f"{number}{dialect.delimiter}".encode()))
-        columns = ", ".join(f"{sql.text(name)}: 'VARCHAR'" for name in names)
-        quote = sql.text(dialect.quote)
-        relation = (
-            f"(SELECT _file AS _line, * EXCLUDE (_file) FROM read_csv({sql.text(str(path))}, columns = {{"
-            f"_file: 'BIGINT', {columns}}}, auto_detect = false, hive_partitioning = false, header = false, "
-            f"delim = {sql.text(dialect.delimiter)}, quote = {quote}, escape = {quote}, comment = '', "
-            "new_line = '\\n', strict_mode = true, null_padding = false, ignore_errors = false, parallel = false, "
-            f"max_line_size = {LONGEST_ROW}))"
-        )
-        self.connection.execute(f"CREATE OR REPLACE TABLE together AS {self.plan.select_sql(relation, absent)}")
+        columns = {"_line": "BIGINT", **dict.fromkeys(names, TEXT)}
+        rows = read_csv(path, dialect, columns, parallel=False, longest=LONGEST_ROW, all_lf=True)
+        query = f"CREATE OR REPLACE TABLE together AS {self.plan.select_sql(rows, absent)}"
+        try:
+            self.connection.execute(query)
+        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+            raise NotTogether(_reason(error)) from error
 
-    def _count(self) -> bool:
+    def _count(self) -> None:
         """Count the rows of each file's partitions and of each list of reasons, at once.
 
-        False where a file has not as many rows as the scan counted, one behind the other.
+        Raises NotTogether where a file has not as many rows as the scan counted, one behind the other.
         """
         keys = [sql.name(name) for name in self.plan.contract.partitions]
         values = "".join(f"CASE WHEN {GOOD} THEN {key} END AS k{n}, " for n, key in enumerate(keys))
@@ -183,9 +209,8 @@ class Together:
         ).fetchall()
         rows = {number: list(its) for number, its in itertools.groupby(found, itemgetter(0))}
         if len(rows) != len(self.files) or not all(_complete(file, rows[n]) for n, file in enumerate(self.files)):
-            return False
+            raise NotTogether("DuckDB read other records than the scan counted")
         self._for_each(lambda number, file: _tally(file, rows[number]))
-        return True
 
     def _check(self) -> None:
         """Hold each file against what the contract says of whole files."""
@@ -244,16 +269,12 @@ class Together:
     def _write_quarantine(self, number: int, file: SmallFile) -> StagedFile | None:
         if not file.tally.quarantined:
             return None
-        place, target = file.place, file.staging / "quarantine.parquet"
-        bucket, key, etag = map(sql.text, (place.origin.bucket, place.origin.key, place.origin.etag))
-        rows = self._copy(
-            f"SELECT {bucket} AS source_bucket, {key} AS source_key, {etag} AS source_etag, line, text, "
-            f"string_split(reasons, chr(10)) AS reasons, {sql.text(place.dataset)} AS dataset "
-            f"FROM dropped WHERE file = {number} ORDER BY line",
-            target,
+        rows = (
+            "SELECT line, text, string_split(reasons, chr(10)) AS reasons "
+            f"FROM dropped WHERE file = {number} ORDER BY line"
         )
-        file.tally.demand("other rows were quarantined than were refused", file.tally.quarantined, rows)
-        return StagedFile(target, "", rows, target.stat().st_size)
+        target = file.staging / "quarantine.parquet"
+        return copy_quarantine(self.connection, rows, file.tally.quarantined, file.place, target)
 
     def _write_data(self, file: SmallFile) -> Iterator[StagedFile]:
         # Whether a column has a mask of nulls hangs on rows beside these, and shows in the bytes: CASE makes it anew.
@@ -277,6 +298,12 @@ class Together:
     def _copy(self, query: str, target: Path) -> int:
         (rows,) = self.connection.execute(f"COPY ({query}) TO {sql.text(str(target))} ({PARQUET})").fetchone() or (0,)
         return int(rows)
+
+
+def _reason(error: Exception) -> str:
+    """What DuckDB says of a file, without the line of it that it shows."""
+    lines = [line for line in str(error).splitlines() if line and not line.startswith("Original Line:")]
+    return ", ".join(lines[:2])
 
 
 def _complete(file: SmallFile, rows: Sequence[tuple[Any, ...]]) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from lakehead.errors import PreconditionFailed
+from lakehead.errors import LakeheadError
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +112,24 @@ class ObjectStore(Protocol):
         bytes; for what can be done without.
         """
 
-    def put_all(self, bucket: str, puts: Sequence[Put]) -> Sequence[PreconditionFailed | None]:
+    def put_all(self, bucket: str, puts: Sequence[Put]) -> Sequence[LakeheadError | None]:
         """put() of many, in no order: each atomic, all of them durable when this returns.
 
-        What a put's condition kept from being done is returned in its place. Raises for all what is the store's fault;
-        then some may have been done.
+        What a put would raise is returned in its place, and does not keep the others from being done. Raises what is
+        the fault of all; then each may have been done or not, and need not be durable.
         """
+
+    def make_durable(self, bucket: str, keys: Sequence[str]) -> None:
+        """Make objects last that a put which failed or was cut short may have left without making them durable."""
 
     def put_file(self, bucket: str, key: str, source: Path, *, move: bool = False) -> ObjectInfo:
         """Write a file as an object, atomically and durably. With `move` the source is consumed (renamed if it can)."""
 
-    def move_files(self, bucket: str, moves: Sequence[Move]) -> None:
-        """put_file(move=True) for many: each atomic, in no order, all of them durable when this returns."""
+    def move_files(self, bucket: str, moves: Sequence[Move]) -> Sequence[LakeheadError | None]:
+        """put_file(move=True) for many: each atomic, in no order, all of them durable when this returns.
+
+        Faults are told as by `put_all`.
+        """
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object; one that is not there is no error."""
@@ -142,6 +148,9 @@ class ObjectStore(Protocol):
 
         Who holds locks of one kind (`object-...`, `content-...`) must not ask for further ones of that kind.
         """
+
+    def try_lock(self, bucket: str, *names: str) -> AbstractContextManager[frozenset[str]]:
+        """The same without waiting: holds those of the locks that are free, and tells which."""
 
     def uri(self, bucket: str, key: str) -> str:
         """A name a person can use to find the object: a path or an s3:// address."""

@@ -6,16 +6,20 @@ import contextlib
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from lakehead.errors import BucketNotFound, ConfigError, InvalidKey, LakeheadError, ObjectNotFound, StorageUnavailable
+from lakehead.storage.keys import PRIVATE
 
 FILE_MODE = 0o644
 DIRECTORY_MODE = 0o755
 FSYNCS_AT_ONCE = 8
+KNOWN_FOLDERS = 10_000
+"""Of how many directories it is kept in mind that their names last; beyond that it is found out again."""
 
 _UNAVAILABLE = {
     errno.ENOSPC: "The disk is full: free some space.",
@@ -40,6 +44,9 @@ def _explain(error: OSError, bucket: str, key: str, path: Path | None) -> Lakehe
     where: dict[str, Any] = {"bucket": bucket, "key": key or None, "path": str(error.filename or path or "") or None}
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno == errno.ENOENT:
+        if f"/{PRIVATE}/" in str(error.filename):
+            hint = "Try again; if it stays, look what else cleans up there."
+            return StorageUnavailable("a file that was being worked on is gone", hint=hint, **where)
         return ObjectNotFound("no such object", **where) if key else BucketNotFound("no such bucket", **where)
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
         hint = "A directory cannot hold a file and a folder of one name: choose another key."
@@ -70,8 +77,8 @@ def fsync_files(paths: Iterable[Path]) -> None:
 
 
 def fsync_directories(paths: Iterable[Path]) -> None:
-    """Make the names in these directories last; each directory once."""
-    _fsync_all(sorted(set(paths)), os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in these directories last; each directory once. One that is gone has no names to keep."""
+    _fsync_all(sorted({path for path in paths if path.is_dir()}), os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _fsync_all(paths: Sequence[Path], flags: int) -> None:
@@ -80,9 +87,17 @@ def _fsync_all(paths: Sequence[Path], flags: int) -> None:
             _fsync(path, flags)
         return
     # File systems carry out at once what is asked for at once: of forty files, a tenth of the time of one by one.
-    with ThreadPoolExecutor(min(len(paths), FSYNCS_AT_ONCE)) as pool:
-        for _ in pool.map(lambda path: _fsync(path, flags), paths):
-            pass
+    begun: list[Future[None]] = []
+    with (
+        ThreadPoolExecutor(min(len(paths), FSYNCS_AT_ONCE)) as pool,
+        contextlib.suppress(RuntimeError),  # there are no more threads: the interpreter ends, or the system has none
+    ):
+        for path in paths:
+            begun.append(pool.submit(_fsync, path, flags))
+    for one in begun:
+        one.result()  # asked for once only: a second fsync would not tell of the first one's failure
+    for path in paths[len(begun) :]:
+        _fsync(path, flags)
 
 
 def _fsync(path: Path, flags: int) -> None:
@@ -96,17 +111,52 @@ def _fsync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
-def make_directories(path: Path, *, below: Path) -> set[Path]:
-    """Make `path` and what is missing between it and `below`, which exists. Returns the directories to fsync for it."""
-    missing: list[Path] = []
-    step = path
-    while step != below and not step.is_dir():
-        missing.append(step)
-        step = step.parent
-    for folder in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=DIRECTORY_MODE)
-    return {folder.parent for folder in missing}
+class Folders:
+    """Makes the directories of a store, and makes names in them last. Safe between threads.
+
+    That a directory is there does not tell that its name lasts: another thread, an attempt that failed or a process
+    that crashed may have made it without coming to the fsync. So a directory counts as lasting only once this store has
+    fsynced the one above it; then that need not be done for each file in it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lasting: set[Path] = set()
+        self._made = 0
+
+    def make(self, path: Path, *, below: Path) -> None:
+        """Make `path` and what is missing between it and `below`, which exists."""
+        missing: list[Path] = []
+        step = path
+        while step != below and not step.is_dir():
+            missing.append(step)
+            step = step.parent
+        if missing:
+            with self._lock:
+                self._lasting.difference_update(missing)
+                self._made += 1
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=DIRECTORY_MODE)
+
+    def make_last(self, paths: Iterable[Path], *, below: Path) -> None:
+        """Make the names of these files last, and those of the directories between them and `below`."""
+        folders = {path.parent for path in paths}
+        named: set[Path] = set()
+        with self._lock:
+            made = self._made
+            for folder in folders:
+                step = folder
+                while step != below and step not in self._lasting:
+                    named.add(step)
+                    step = step.parent
+        fsync_directories(folders | {folder.parent for folder in named})
+        with self._lock:
+            # What was made in the meantime may have been removed before, and its new name not be fsynced.
+            if made == self._made:
+                if len(self._lasting) > KNOWN_FOLDERS:
+                    self._lasting.clear()
+                self._lasting |= named
 
 
 def remove_empty_directories(path: Path, *, below: Path) -> None:

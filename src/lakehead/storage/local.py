@@ -10,22 +10,22 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from lakehead.errors import BucketNotFound, Busy, InvalidKey, ObjectNotFound, PreconditionFailed
+from lakehead.errors import BucketNotFound, Busy, InvalidKey, LakeheadError, ObjectNotFound, PreconditionFailed
 from lakehead.private import FOLDER_MODE, own_folder
 from lakehead.storage.base import Move, ObjectInfo, Put
 from lakehead.storage.disk import (
     DIRECTORY_MODE,
     FILE_MODE,
+    Folders,
     create,
     explained,
     fsync_directories,
     fsync_files,
-    make_directories,
     make_safe,
     open_for_reading,
     refuse_links,
@@ -58,6 +58,7 @@ class LocalStore:
         self.root = root.resolve()
         self._lock_seconds = lock_seconds
         self._etags = EtagCache()
+        self._folders = Folders()
 
     def head(self, bucket: str, key: str, *, version_id: str = "") -> ObjectInfo:
         """The object's information. Reads the object once for its etag, then again only when it has changed."""
@@ -148,30 +149,41 @@ class LocalStore:
                 fsync_files([temporary])
             with self._key_lock(bucket, key):
                 self._demand(bucket, key, path, if_match)
-                touched = self._rename(temporary, path, bucket, exclusive=if_none_match)
+                self._rename(temporary, path, bucket, exclusive=if_none_match)
                 if durable:
-                    fsync_directories(touched)
+                    self._make_last(bucket, [path])
                 status = path.stat()
         return _info(bucket, key, status, hashlib.sha256(data).hexdigest())
 
-    def put_all(self, bucket: str, puts: Sequence[Put]) -> Sequence[PreconditionFailed | None]:
+    def put_all(self, bucket: str, puts: Sequence[Put]) -> Sequence[LakeheadError | None]:
         """Write many objects. Files are fsynced together, as one wait for the disk serves many, directories once."""
-        refused: dict[int, PreconditionFailed] = {}
+        places: dict[int, Path] = {}
+
+        def place(number: int) -> None:
+            places[number] = self._place(bucket, puts[number].key)
+
+        def name(number: int) -> None:
+            put, path = puts[number], places[number]
+            with explained(bucket, put.key, path), self._key_lock(bucket, put.key):
+                self._demand(bucket, put.key, path, put.if_match)
+                self._rename(temporary[number], path, bucket, exclusive=not put.if_match)
+
+        faults = _each(range(len(puts)), place)
         with explained(bucket), contextlib.ExitStack() as stack:
-            ready = [(put, self._place(bucket, put.key), stack.enter_context(self._temporary(bucket))) for put in puts]
-            for put, _, temporary in ready:
-                _write(temporary, put.data)
-            fsync_files(temporary for _, _, temporary in ready)
-            touched: set[Path] = set()
-            for number, (put, path, temporary) in enumerate(ready):
-                try:
-                    with explained(bucket, put.key, path), self._key_lock(bucket, put.key):
-                        self._demand(bucket, put.key, path, put.if_match)
-                        touched |= self._rename(temporary, path, bucket, exclusive=not put.if_match)
-                except PreconditionFailed as error:
-                    refused[number] = error
-            fsync_directories(touched)
-        return [refused.get(number) for number in range(len(puts))]
+            temporary = {number: stack.enter_context(self._temporary(bucket)) for number in places}
+            for number, path in temporary.items():
+                _write(path, puts[number].data)
+            fsync_files(temporary.values())
+            try:
+                faults |= _each(places, name)
+            finally:
+                self._make_last(bucket, places.values())
+        return [faults.get(number) for number in range(len(puts))]
+
+    def make_durable(self, bucket: str, keys: Sequence[str]) -> None:
+        """Fsync the objects' directories. The files themselves were fsynced before they got their names."""
+        with explained(bucket):
+            self._make_last(bucket, [self._place(bucket, key) for key in keys])
 
     def put_file(self, bucket: str, key: str, source: Path, *, move: bool = False) -> ObjectInfo:
         """Write a file as an object. With `move` on the bucket's device it is renamed, and the etag is empty."""
@@ -184,34 +196,43 @@ class LocalStore:
             make_safe(ready)
             fsync_files([ready])
             with self._key_lock(bucket, key):
-                fsync_directories(self._rename(ready, path, bucket))
+                self._rename(ready, path, bucket)
+                self._make_last(bucket, [path])
                 status = path.stat()
             if move and ready is temporary:
                 source.unlink()
         return _info(bucket, key, status, etag)
 
-    def move_files(self, bucket: str, moves: Sequence[Move]) -> None:
+    def move_files(self, bucket: str, moves: Sequence[Move]) -> Sequence[LakeheadError | None]:
         """Rename many files into their places. Files are fsynced before the first is renamed, directories at the end.
 
         So one wait for the disk serves many: a rename in between would be one more thing to wait for.
         """
-        ready: list[tuple[Move, Path]] = []
-        for move in moves:
-            path = self._place(bucket, move.key)
-            with explained(bucket, move.key, path):
-                if _same_device(move.source, self._bucket(bucket)):
-                    make_safe(move.source)
-                    ready.append((move, path))
+        places: dict[int, Path] = {}
+
+        def place(number: int) -> None:
+            source, key = moves[number].source, moves[number].key
+            path = self._place(bucket, key)
+            with explained(bucket, key, path):
+                if _same_device(source, self._bucket(bucket)):
+                    make_safe(source)
+                    places[number] = path
                 else:
-                    self.put_file(bucket, move.key, move.source, move=True)
-        with explained(bucket):
-            fsync_files(move.source for move, _ in ready)
-        touched: set[Path] = set()
-        for move, path in ready:
+                    self.put_file(bucket, key, source, move=True)
+
+        def name(number: int) -> None:
+            move, path = moves[number], places[number]
             with explained(bucket, move.key, path), self._key_lock(bucket, move.key):
-                touched |= self._rename(move.source, path, bucket)
+                self._rename(move.source, path, bucket)
+
+        faults = _each(range(len(moves)), place)
         with explained(bucket):
-            fsync_directories(touched)
+            fsync_files(moves[number].source for number in places)
+            try:
+                faults |= _each(places, name)
+            finally:
+                self._make_last(bucket, places.values())
+        return [faults.get(number) for number in range(len(moves))]
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object, and the directories that are empty without it."""
@@ -244,7 +265,7 @@ class LocalStore:
         """Make the bucket's directory."""
         path = self.root / check_bucket(bucket)
         with explained(bucket, path=path):
-            make_directories(self.root, below=Path(self.root.anchor))
+            self._folders.make(self.root, below=Path(self.root.anchor))
             refuse_links(path, below=self.root)
             path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
             fsync_directories([self.root])
@@ -254,10 +275,22 @@ class LocalStore:
         """Hold lock files of the bucket. Names of one kind (`object-...`, `content-...`) share a set of files."""
         # In one order for all, so that no two wait for each other.
         files = sorted({_lock_file(name) for name in names})
+        until = time.monotonic() + self._lock_seconds
         with contextlib.ExitStack() as stack:
             for file in files:
-                stack.enter_context(self._file_lock(bucket, file))
+                stack.enter_context(self._file_lock(bucket, file, max(0.0, until - time.monotonic())))
             yield
+
+    @contextlib.contextmanager
+    def try_lock(self, bucket: str, *names: str) -> Iterator[frozenset[str]]:
+        """Hold those of the lock files that are free now."""
+        held = set()
+        with contextlib.ExitStack() as stack:
+            for file in sorted({_lock_file(name) for name in names}):
+                with contextlib.suppress(Busy):
+                    stack.enter_context(self._file_lock(bucket, file, 0.0))
+                    held.add(file)
+            yield frozenset(name for name in names if _lock_file(name) in held)
 
     def uri(self, bucket: str, key: str) -> str:
         """The path of the object's file."""
@@ -304,7 +337,7 @@ class LocalStore:
         path = self._bucket(bucket) / PRIVATE / folder
         with explained(bucket, path=path):
             refuse_links(path, below=self.root)
-            make_directories(path, below=self._bucket(bucket))
+            self._folders.make(path, below=self._bucket(bucket))
             for one in (path.parent, path):  # who may write there could put other files in the place of Lakehead's
                 take_write_access(one)
         return path
@@ -318,11 +351,11 @@ class LocalStore:
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _file_lock(self, bucket: str, name: str) -> Iterator[None]:
+    def _file_lock(self, bucket: str, name: str, seconds: float) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
         path = self._private(bucket, "locks") / name
-        lock = FileLock(path, timeout=self._lock_seconds, mode=FILE_MODE, poll_interval=0.005)
+        lock = FileLock(path, timeout=seconds, mode=FILE_MODE, poll_interval=0.005)
         with explained(bucket, path=path):
             try:
                 lock.acquire()
@@ -347,20 +380,32 @@ class LocalStore:
         if found != if_match:
             raise PreconditionFailed("the object is another", bucket=bucket, key=key, expected=if_match, received=found)
 
-    def _rename(self, ready: Path, path: Path, bucket: str, *, exclusive: bool = False) -> set[Path]:
-        """Give a finished file its name. Returns the directories whose fsync makes it last."""
+    def _rename(self, ready: Path, path: Path, bucket: str, *, exclusive: bool = False) -> None:
+        """Give a finished file its name, which lasts after `_make_last`."""
         root = self._bucket(bucket)
-        touched = {path.parent}
         for tries_left in reversed(range(_TRIES)):
             try:
-                touched |= make_directories(path.parent, below=root)
+                self._folders.make(path.parent, below=root)
                 _take_name(ready, path, exclusive=exclusive)
             except FileNotFoundError:  # a delete in another process removed the directory as empty
                 if not tries_left or not ready.exists():
                     raise
             else:
                 break
-        return touched
+
+    def _make_last(self, bucket: str, paths: Iterable[Path]) -> None:
+        self._folders.make_last(paths, below=self._bucket(bucket))
+
+
+def _each(numbers: Iterable[int], step: Callable[[int], None]) -> dict[int, LakeheadError]:
+    """Take a step for each; what it raises is told of that one."""
+    faults: dict[int, LakeheadError] = {}
+    for number in numbers:
+        try:
+            step(number)
+        except LakeheadError as error:
+            faults[number] = error
+    return faults
 
 
 def _take_name(ready: Path, path: Path, *, exclusive: bool) -> None:

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from lakehead.errors import ConfigError, PreconditionFailed
+from lakehead.errors import ConfigError, LakeheadError
 from lakehead.private import FOLDER_MODE, own_folder
 from lakehead.storage.base import Move, ObjectInfo, Put
 from lakehead.storage.disk import explained
@@ -166,28 +166,35 @@ class S3Store:
             source.unlink()
         return self.head(bucket, key)
 
-    def put_all(self, bucket: str, puts: Sequence[Put]) -> Sequence[PreconditionFailed | None]:
+    def put_all(self, bucket: str, puts: Sequence[Put]) -> Sequence[LakeheadError | None]:
         """Write many objects, some of them at a time."""
 
-        def write(put: Put) -> PreconditionFailed | None:
+        def write(put: Put) -> LakeheadError | None:
             try:
                 self.put(bucket, put.key, put.data, if_none_match=not put.if_match, if_match=put.if_match)
-            except PreconditionFailed as error:
+            except LakeheadError as error:
                 return error
             return None
 
         with ThreadPoolExecutor(UPLOADS) as pool:
             return list(pool.map(write, puts))
 
-    def move_files(self, bucket: str, moves: Sequence[Move]) -> None:
+    def make_durable(self, bucket: str, keys: Sequence[str]) -> None:
+        """Nothing: an object that can be read lasts."""
+        del bucket, keys
+
+    def move_files(self, bucket: str, moves: Sequence[Move]) -> Sequence[LakeheadError | None]:
         """Upload many files, some of them at a time."""
 
-        def upload(move: Move) -> None:
-            self.put_file(bucket, move.key, move.source, move=True)
+        def upload(move: Move) -> LakeheadError | None:
+            try:
+                self.put_file(bucket, move.key, move.source, move=True)
+            except LakeheadError as error:
+                return error
+            return None
 
         with ThreadPoolExecutor(UPLOADS) as pool:
-            for _ in pool.map(upload, moves):
-                pass
+            return list(pool.map(upload, moves))
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object (in a bucket with versions: its current one)."""
@@ -218,6 +225,11 @@ class S3Store:
         """Nothing: S3 has no locks."""
         del bucket, names
         return contextlib.nullcontext()
+
+    def try_lock(self, bucket: str, *names: str) -> contextlib.AbstractContextManager[frozenset[str]]:
+        """Nothing keeps anybody out, so all are free."""
+        del bucket
+        return contextlib.nullcontext(frozenset(names))
 
     def uri(self, bucket: str, key: str) -> str:
         """The object's s3:// address."""
