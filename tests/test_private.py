@@ -78,12 +78,12 @@ def test_what_is_staged_is_private(
     seen: dict[str, str] = {}
     moved = LocalStore.move_files
 
-    def look(store: LocalStore, bucket: str, moves: Sequence[Move]) -> None:
+    def look(store: LocalStore, bucket: str, moves: Sequence[Move]) -> Sequence[LakeheadError | None]:
         staging = store.root / bucket / ".lakehead/staging"
         folders = [path for path in staging.rglob("*") if path.is_dir()]
         assert any("order_date=" in path.name for path in folders)
         seen.update({str(path): oct(mode(path)) for path in (staging, *folders)})
-        moved(store, bucket, moves)
+        return moved(store, bucket, moves)
 
     monkeypatch.setattr(LocalStore, "move_files", look)
     write_example("sales", tmp_path / "lake")
