@@ -292,8 +292,10 @@ def test_whatever_ends_a_crawl_ends_the_waiting(room: Room, gate: Any, monkeypat
     room.crawlers.start(RAW)
     assert gate.entered.acquire(timeout=10)
     ready = room.crawlers.wait(RAW)
+    (crawling,) = [thread for thread in threading.enumerate() if thread.name == f"crawl-{RAW}"]
     gate.opened.set()
     assert isinstance(ready.exception(10), SystemExit)
+    crawling.join(10)
 
 
 def test_a_stopped_crawl_is_cancelled_and_keeps_its_notes(room: Room, gate: Any) -> None:

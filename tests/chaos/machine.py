@@ -12,7 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import lakehead
+
 TESTS = Path(__file__).resolve().parents[1]
+SOURCE = Path(lakehead.__file__).resolve().parents[1]
+"""The Lakehead that these tests have imported, which need not be the one that is installed."""
 SECONDS = 60.0
 """No command of these tests may take longer; one that does counts as hung."""
 

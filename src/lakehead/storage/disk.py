@@ -146,10 +146,10 @@ class Folders:
         with self._lock:
             made = self._made
             for folder in folders:
-                step = folder
-                while step != below and step not in self._lasting:
+                for step in (folder, *folder.parents):
+                    if step == below or step in self._lasting:
+                        break
                     named.add(step)
-                    step = step.parent
         fsync_directories(folders | {folder.parent for folder in named})
         with self._lock:
             # What was made in the meantime may have been removed before, and its new name not be fsynced.
