@@ -120,3 +120,13 @@ def test_a_full_disk_is_told_once_and_fails_nothing(logger: logging.Logger, caps
     handler.close()
     told = capsys.readouterr().err
     assert told == "The log file cannot be written (No space left on device): /dev/full\n"
+
+
+def test_a_file_that_cannot_be_opened_is_told_once_and_fails_nothing(
+    logger: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / ("x" * 300)
+    log_to_file(path)
+    for number in range(3):
+        logging.getLogger("lakehead.x").info("line %d", number)
+    assert capsys.readouterr().err == f"The log file cannot be written (File name too long): {path}\n"

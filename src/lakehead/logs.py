@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from io import TextIOWrapper
 from pathlib import Path
 
+from lakehead.errors import LakeheadError
 from lakehead.private import make_folder, own_file
 
 _context: ContextVar[dict[str, str]] = ContextVar("lakehead_log_context", default={})  # noqa: B039 (never mutated)
@@ -47,6 +48,8 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
+        if isinstance(error, LakeheadError):
+            error = error.__cause__  # the file could not be opened
         if isinstance(error, OSError):
             self._tell(error)
         else:
