@@ -53,6 +53,7 @@ def request_redrive(config: LakeConfig, events: EventStore, journal: Journal, na
     if not any(event["type"] == "FailStateEntered" for event in newest):
         return journal.redrive(name).name
     dataset, key = execution.labels["dataset"], execution.labels["key"]
+    events.mark_finished(name, execution.status)  # whoever works for the lake may not have come to it yet
     events.requeue(bucket=config.raw_bucket, dataset=dataset, key=key)
     event = events.newest(config.raw_bucket, key)
     if event is None or not _is_open(event):

@@ -165,6 +165,18 @@ def test_executions_that_fail_as_they_start_are_told_and_leave_room(
         assert [one.outcome for one in lake.notifications()] == ["failure"] * 6
 
 
+def test_a_failure_is_redriven_before_whoever_works_has_noted_it(lake_dir: LakeMaker) -> None:
+    where = lake_dir("sales")
+    where.land_text("a.csv", "no,such,header\n1,2,3\n")
+    with where.open() as lake:
+        (failed,) = lake.ingest(timeout=WAIT).executions
+        with closing(sqlite3.connect(lake.config.state_dir / "events.db")) as events, events:
+            assert events.execute("UPDATE events SET state = 'started' WHERE state = 'failed'").rowcount == 1
+        again = lake.request_redrive(failed.name)
+        assert again != failed.name
+        assert [one.name for one in lake.ingest(timeout=WAIT).executions] == [again]
+
+
 def test_a_job_without_an_argument_fails_and_is_told(lake_dir: LakeMaker) -> None:
     where = lake_dir("sales")
     document = where.root / "workflow/ingest.asl.json"

@@ -255,6 +255,7 @@ def test_a_run_is_stopped_and_redriven(tmp_path: Path) -> None:
         second = again.json()["execution"]
         assert second != name
         until(lambda: (run := site.lake.journal.find(second)) and not run.running)
+        until(lambda: not site.lake.events.counts()["started"])
         stopped = program.post(f"{API}/runs/{second}/stop", json={"cause": "enough"})
         assert stopped.json()["status"] == "FAILED"
         replayed = program.post(f"{API}/replays", json={"dataset": "sales/orders"})
