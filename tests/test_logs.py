@@ -48,6 +48,14 @@ def test_a_line(lines: Any) -> None:
     }
 
 
+def test_what_a_line_says_of_itself_is_kept(lines: Any) -> None:
+    log = logging.getLogger("lakehead.x")
+    log.info("alone", extra={"execution": "run-1"})
+    with log_context(execution="run-2"):
+        log.info("within another", extra={"execution": "run-1"})
+    assert [line["execution"] for line in lines()] == ["run-1", "run-1"]
+
+
 def test_the_context_is_in_every_line_and_ends(lines: Any) -> None:
     log = logging.getLogger("lakehead.x")
     with log_context(execution="run-1"):

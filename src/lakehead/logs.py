@@ -29,11 +29,9 @@ def log_context(**fields: str) -> Iterator[None]:
 
 class _ContextFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        context = _context.get()
-        record.execution = context.get("execution")
-        record.object = context.get("object")
-        for name, value in context.items():
-            setattr(record, name, value)
+        for name, value in {"execution": None, "object": None, **_context.get()}.items():
+            if getattr(record, name, None) is None:  # what a line says of itself stays
+                setattr(record, name, value)
         return True
 
 
