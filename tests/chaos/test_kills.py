@@ -17,7 +17,7 @@ STEPS = {
     "replay": 331,
     "put": 23,
     "up": 337,
-    "recovery": 157,
+    "recovery": 53,
     "delete": 41,
     "delete-prefix": 43,
     "repair": 223,
