@@ -11,7 +11,7 @@ CHECKOV  := .venv-checkov/.ready
 BENCH    := .venv-bench/.ready
 AWS      := $(if $(shell command -v terraform),$(EMULATOR) $(CHECKOV))
 
-.PHONY: help setup demo test lint audit pytest pytest-rooms pytest-lake pytest-aws sweep chaos emulator verify-aws bench bench-quick bench-report bench-console bench-verify scale lock vendor screenshots clean
+.PHONY: help setup demo test lint audit pytest pytest-rooms pytest-faults pytest-lake pytest-aws sweep chaos emulator verify-aws bench bench-quick bench-report bench-console bench-verify scale lock vendor screenshots clean
 
 help:
 	@echo "make demo | test | lint | audit | sweep | chaos | emulator | verify-aws | bench | bench-quick | bench-report | bench-console | bench-verify | scale | lock | vendor | screenshots | clean"
@@ -43,14 +43,18 @@ lint: $(READY)
 audit: $(READY)
 	$(BIN)/python infra/audit.py
 
-# Three parts, two at a time: what the deployment waits for (Terraform, Spark) leaves room for the others.
-LAKE := tests/badinput tests/behaviour tests/browser tests/chaos tests/console
+# Four parts, two at a time: what the deployment waits for (Terraform, Spark) leaves room for the others.
+FAULTS := tests/badinput tests/chaos
+LAKE   := tests/behaviour tests/browser tests/console
 
 pytest: $(READY) $(AWS)
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going pytest-aws pytest-rooms pytest-lake
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going pytest-aws pytest-rooms pytest-faults pytest-lake
 
 pytest-rooms: $(READY)
-	nice -n 5 $(BIN)/pytest $(addprefix --ignore=,$(LAKE) tests/aws)
+	nice -n 5 $(BIN)/pytest $(addprefix --ignore=,$(FAULTS) $(LAKE) tests/aws)
+
+pytest-faults: $(READY)
+	nice -n 5 $(BIN)/pytest $(FAULTS)
 
 pytest-lake: $(READY)
 	nice -n 5 $(BIN)/pytest $(LAKE)

@@ -308,6 +308,7 @@ LITTLE = """
 """
 
 
+@pytest.mark.slow
 def test_little_heap_a_lost_process_and_silence(tmp_path: Path) -> None:
     """In a process of its own: the heap is Spark's for good, and a Spark that died must not be the other tests'."""
     with (tmp_path / "many.csv").open("w") as file:
