@@ -15,7 +15,7 @@ from lakehead.etl.base import Engine
 from lakehead.locks import alone
 from lakehead.notify import Notifier
 from lakehead.pipeline import Pipeline
-from lakehead.services import START_JOB_RUN, Services
+from lakehead.services import PUBLISH, START_JOB_RUN, Services
 from lakehead.storage import ObjectStore
 from lakehead.workflow.execution import RUNNING
 from lakehead.workflow.journal import Journal
@@ -29,7 +29,9 @@ CRAWL_PAUSE_SECONDS = 0.05
 MAX_CRAWL_PAUSE = 2.0
 
 LIGHT_TASKS = 16
-"""How many of the tasks that only ask and tell (records, crawlers, notifications) run at a time."""
+"""How many of the tasks that only ask (records, crawlers) run at a time."""
+PUBLISH_TASKS = 2
+"""How many groups of notifications are published at a time: while one waits for the disk, the next one gathers."""
 
 
 def worker_lock(state_dir: Path) -> AbstractContextManager[None]:
@@ -146,8 +148,8 @@ def working(
         worker = Worker(
             journal,
             services.handlers(),
-            pools={"light": LIGHT_TASKS, "etl": config.concurrency},
-            routes={START_JOB_RUN: "etl"},
+            pools={"light": LIGHT_TASKS, "etl": config.concurrency, "publish": PUBLISH_TASKS},
+            routes={START_JOB_RUN: "etl", PUBLISH: "publish"},
             on_change=pipeline.changed,
         )
         work = Work(worker, pipeline, notifier)
