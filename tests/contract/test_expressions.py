@@ -107,6 +107,8 @@ def test_what_an_expression_gives(make: Make, judge: Judge, logic: str, kind: st
         ("quantity AS x", "int", "alias"),
         ("orders.quantity", "int", "is no column"),
         ("QUANTITY + 1", "int", "is no column"),
+        ('"_Line"', "varchar", "its own use for the name _Line"),
+        ('"_extra3"', "varchar", "its own use for the name"),
         ("SUBSTRING(name, 0, 2)", "varchar", "from 1"),
         ("DATE '2025-02-30'", "date", "is no date"),
         ("1e3", "int", "without an exponent"),

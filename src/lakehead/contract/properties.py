@@ -94,6 +94,9 @@ class _Property:
             raise self.document.unsupported(place, message, f"For the column of the file write '\"{name}\"'.")
         if not name.strip() or len(name) > 200 or not name.isprintable():
             raise self.document.unsupported(place, "the name of a source column is printable text")
+        if re.fullmatch(r"_line|_extra[0-9]+", name, re.IGNORECASE):
+            hint = "Rename the column in the files."
+            raise self.document.unsupported(place, f"Lakehead has its own use for the name {name}", hint)
         return name
 
     def _format(self, source: str | None) -> str:
