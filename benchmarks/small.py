@@ -75,7 +75,7 @@ def landing(config: LakeConfig, files: Path, sizes: dict[str, int], parts: Any, 
     """One by one, then a burst, into a running `lakehead up`."""
     figures: Figures = {}
     with up(config) as running, Lake.open(config) as lake:
-        held = lake.query("SELECT count(*) FROM processed_orders").rows[0][0] if lake.tables() else 0
+        held = count(lake, "processed_orders") + count(lake, "quarantine_orders") if lake.tables() else 0
         if "latency" in parts:
             figures["latency"] = latency(running, lake, files / "each", sizes["latency"])
             told = figures["latency"]
@@ -178,10 +178,14 @@ def backlog(folder: Path, count: int) -> Figures:
 
 def check(lake: Lake, files: int, held: int = 0) -> None:
     """Every row of the files is there, once, in one table or the other; `held` were there before."""
-    ((good,),) = lake.query("SELECT count(*) FROM processed_orders").rows
-    ((bad,),) = lake.query("SELECT count(*) FROM quarantine_orders").rows
-    if good + bad - held != files * ROWS:
-        raise SystemExit(f"the lake holds {good + bad - held:,} rows of the {files * ROWS:,} that landed")
+    found = count(lake, "processed_orders") + count(lake, "quarantine_orders") - held
+    if found != files * ROWS:
+        raise SystemExit(f"the lake holds {found:,} rows of the {files * ROWS:,} that landed")
+
+
+def count(lake: Lake, table: str) -> int:
+    ((rows,),) = lake.query(f"SELECT count(*) FROM {table}").rows
+    return int(rows)
 
 
 def idle(folder: Path, seconds: int) -> Figures:
