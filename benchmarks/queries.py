@@ -126,7 +126,7 @@ def write_days(folder: Path, rows: int) -> list[CommittedFile]:
             (folder / key).parent.mkdir(parents=True)
             connection.execute(
                 f"""COPY (SELECT range + {number * each} AS order_id, 'C' || hash(range) % 100000 AS customer_id,
-                      {list(PRODUCTS)}[1 + hash(range + 1) % 8] AS product,
+                      {list(PRODUCTS)}[CAST(1 + hash(range + 1) % 8 AS BIGINT)] AS product,
                       CAST(1 + hash(range + 2) % 20 AS INTEGER) AS quantity,
                       CAST((100 + hash(range + 3) % 9999900) / 100 AS DECIMAL(12, 2)) AS price,
                       CAST(quantity * price AS DECIMAL(14, 2)) AS total_amount FROM range({each}))
