@@ -97,7 +97,7 @@ bench-report: $(READY) $(BENCH)
 bench-console: $(READY)
 	$(BIN)/python -m benchmarks.console $(ARGS)
 
-# Proves a lake of many objects, again and again: make bench-verify ARGS="--objects 1000000" takes an hour and 10 GB.
+# Proves a lake of many objects, again and again: make bench-verify ARGS="--objects 1000000" takes half an hour and 10 GB.
 bench-verify: $(READY)
 	$(BIN)/python -m benchmarks.verify $(ARGS)
 
